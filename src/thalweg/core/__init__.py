@@ -1,0 +1,5 @@
+"""Errors, seeds and streams, elementwise functions, intervals and paired tests, the renderer registry."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,46 @@
+"""AdamW: Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+from thalweg.core import sqrt
+from thalweg.optim._rule import ElementwiseRule, register_rule
+
+
+def _coefficients(hyper, t):
+    lr, beta1, beta2 = hyper["lr"], hyper["beta1"], hyper["beta2"]
+    return (
+        1 - lr * hyper["weight_decay"],
+        beta1,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        lr / (1 - beta1**t),
+        (1 - beta2**t) ** -0.5,
+        hyper["eps"],
+    )
+
+
+def _update(w, g, slots, c):
+    m, v = slots
+    m = c[1] * m + c[2] * g
+    v = c[3] * v + c[4] * g * g
+    w = c[0] * w - c[5] * m / (sqrt(v) * c[6] + c[7])
+    return w, (m, v)
+
+
+def _step_size(slots, c):
+    return c[5] / (sqrt(slots[1]) * c[6] + c[7])
+
+
+ADAMW = register_rule(
+    ElementwiseRule(
+        name="adamw",
+        doc="Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2; torch.optim.AdamW)",
+        hyper=("lr", "beta1", "beta2", "eps", "weight_decay"),
+        slots=("exp_avg", "exp_avg_sq"),
+        coefficients=_coefficients,
+        update=_update,
+        step_size=_step_size,
+        lr_range=(1e-4, 1e-1),
+    )
+)
