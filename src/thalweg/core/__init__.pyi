@@ -14,9 +14,13 @@ from ._errors import RunError as RunError
 from ._errors import check_choice as check_choice
 from ._errors import check_number as check_number
 from ._errors import nearest as nearest
+from ._streams import GAMMA as GAMMA
 from ._streams import Purpose as Purpose
 from ._streams import derive_key as derive_key
 from ._streams import draw_bits as draw_bits
 from ._streams import draw_permutation as draw_permutation
 from ._streams import draw_uniform as draw_uniform
 from ._streams import epoch_order as epoch_order
+from ._files import describe_os_error as describe_os_error
+from ._files import write_atomically as write_atomically
+from ._files import write_text as write_text

@@ -70,6 +70,4 @@ def _tanh_slope(z, a, p):
     return constant(z, 1.0) - a * a
 
 
-register_activation(
-    Activation(name="tanh", doc="tanh(z)", value=_tanh, slope=_tanh_slope, gain=lambda p: 5.0 / 3.0)
-)
+register_activation(Activation(name="tanh", doc="tanh(z)", value=_tanh, slope=_tanh_slope, gain=lambda p: 5.0 / 3.0))

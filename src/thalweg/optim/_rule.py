@@ -129,10 +129,7 @@ class ElementwiseRule:
         if self.average is None:
             return params
         c = self.padded_coefficients(hyper, max(state["step"], 1))
-        return {
-            name: self.average(w, tuple(state[slot][name] for slot in self.slots), c)
-            for name, w in params.items()
-        }
+        return {name: self.average(w, tuple(state[slot][name] for slot in self.slots), c) for name, w in params.items()}
 
 
 RULES: dict[str, Rule] = {}

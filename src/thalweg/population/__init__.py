@@ -1,0 +1,5 @@
+"""Members that run together: the planner, the programs, the run loop with its control, halving."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

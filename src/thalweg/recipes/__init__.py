@@ -1,0 +1,5 @@
+"""`Recipe` (how to optimise), `Axis` (what varies), `Member` (recipe + seed + start), and their TOML form."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,58 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from thalweg.core._errors import RunError
+
+_CAUSES = {
+    errno.ENOSPC: ("the disk is full", "Free some space and resume the run."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space and resume the run."),
+    errno.EROFS: ("the file system is read-only", "Choose another folder with --out."),
+    errno.EACCES: ("there is no permission to write", "Choose another folder with --out."),
+    errno.EPERM: ("there is no permission to write", "Choose another folder with --out."),
+}
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Writes a file so that it holds the old bytes or the new ones, never a part.
+
+    Args:
+        path: The file.
+        write: Writes all bytes to the temporary path that it is given.
+
+    Raises:
+        RunError: where the file system refuses (full, read-only, no permission); the old file stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise describe_os_error(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a UTF-8 text file atomically.
+
+    Raises:
+        RunError: where the file system refuses; the old file stays as it was.
+    """
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def describe_os_error(error: OSError, path: str | Path) -> RunError:
+    """Returns one line for what the file system said."""
+    cause, remedy = _CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
+    return RunError(f"cannot write {path}: {cause}. {remedy}".rstrip())

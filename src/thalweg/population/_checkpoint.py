@@ -1,0 +1,144 @@
+"""A population on disk: saved between segments, restored to the same bits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from thalweg.core import RunError, write_atomically
+from thalweg.population._contract import Snapshot
+from thalweg.population._population import Population, Record
+from thalweg.store import RunFolder, load_arrays, save_arrays
+
+#: saving may take this share of the run's time
+SHARE = 0.02
+_LEAST_SECONDS = 2.0
+_PARTS = ("params", "buffers")
+
+
+class Checkpointer:
+    """Saves one population of a run: often enough to lose little, seldom enough to cost little.
+
+    Args:
+        population: What is saved; restored at once where the run holds a checkpoint of that name.
+        folder: The run.
+        name: Of the population in the run.
+    """
+
+    def __init__(self, population: Population, folder: RunFolder, name: str) -> None:
+        self.population, self.folder, self.name = population, folder, name
+        self._saved_records = 0
+        self._last = time.monotonic()
+        self._wait = _LEAST_SECONDS
+        if folder.checkpoint_path(name).exists():
+            self._restore()
+
+    def save_if_due(self) -> None:
+        """Saves where enough time has passed for the cost to stay below its share."""
+        if time.monotonic() - self._last >= self._wait:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the new history as one segment, then the state that refers to it.
+
+        Raises:
+            RunError: where the disk is full or the folder read-only; the checkpoint before stays good.
+        """
+        started = time.monotonic()
+        records = self.population.history
+        if len(records) > self._saved_records:
+            path = self.folder.segment_path(self.name, self._saved_records)
+            write_history(path, {self.name: records[self._saved_records :]})
+            self._saved_records = len(records)
+        arrays, about = _state_of(self.population)
+        save_arrays(self.folder.checkpoint_path(self.name), arrays, about)
+        self._last = time.monotonic()
+        self._wait = max(_LEAST_SECONDS, (self._last - started) / SHARE)
+
+    def _restore(self) -> None:
+        arrays, about = load_arrays(self.folder.checkpoint_path(self.name))
+        records: list[Record] = []
+        for path in self.folder.segments(self.name):
+            if len(records) >= about["num_records"]:
+                path.unlink()  # written after the checkpoint; will be written again
+            else:
+                records.extend(read_history(path)[self.name])
+        for number, member in enumerate(about["members"]):
+            state = None if member["released"] else _take(arrays, f"{number}", member["state"])
+            best = None if member.get("best") is None else _take(arrays, f"{number}/best", member["best"])
+            self.population.restore_member(number, member, state, best)
+        self.population.restore_history(records[: about["num_records"]])
+        self._saved_records = len(self.population.history)
+
+
+def write_history(path: Path, histories: dict[str, list[Record]]) -> None:
+    """Writes the records of named populations as one Parquet file, atomically."""
+    types = {f.name: pl.Int64 if f.type == "int" else pl.Float64 for f in fields(Record)}
+    frame = pl.concat(
+        pl.DataFrame({n: [getattr(record, n) for record in records] for n in types}, schema=types).select(
+            pl.lit(name).alias("population"), pl.all()
+        )
+        for name, records in histories.items()
+    )
+    write_atomically(path, lambda temporary: frame.write_parquet(temporary))
+
+
+def read_history(path: Path) -> dict[str, list[Record]]:
+    """Returns population -> records of a Parquet file that `write_history` wrote.
+
+    Raises:
+        RunError: where the file is missing or damaged.
+    """
+    try:
+        rows = pl.read_parquet(path).iter_rows(named=True)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        detail = str(error).splitlines()[0]
+        raise RunError(f"{path} is damaged ({detail}). Restore it from a copy, or run again.") from None
+    found: dict[str, list[Record]] = {}
+    for row in rows:
+        found.setdefault(row.pop("population"), []).append(Record(**row))
+    return found
+
+
+def _state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    arrays: dict[str, np.ndarray] = {}
+    members = []
+    for number in range(len(population)):
+        about = population.progress_json(number)
+        if not about["released"]:
+            about["state"] = _put(arrays, f"{number}", population.snapshot(number))
+            best = population.best_snapshot(number)
+            about["best"] = None if best is None else _put(arrays, f"{number}/best", best)
+        members.append(about)
+    return arrays, {"members": members, "num_records": len(population.history)}
+
+
+def _put(arrays: dict[str, np.ndarray], prefix: str, snapshot: Snapshot) -> dict[str, Any]:
+    for part in _PARTS:
+        for name, array in getattr(snapshot, part).items():
+            arrays[f"{prefix}/{part}/{name}"] = array
+    for slot, tree in snapshot.slots.items():
+        for name, array in tree.items():
+            arrays[f"{prefix}/slots/{slot}/{name}"] = array
+    return {"step": snapshot.step, "optimizer": snapshot.optimizer, "slots": list(snapshot.slots)}
+
+
+def _take(arrays: dict[str, np.ndarray], prefix: str, about: dict[str, Any]) -> Snapshot:
+    """Returns the snapshot that was put under a prefix."""
+
+    def tree(part: str) -> dict[str, np.ndarray]:
+        start = f"{prefix}/{part}/"
+        return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
+
+    return Snapshot(
+        params=tree("params"),
+        buffers=tree("buffers"),
+        slots={slot: tree(f"slots/{slot}") for slot in about["slots"]},
+        step=about["step"],
+        optimizer=about["optimizer"],
+    )

@@ -1,0 +1,152 @@
+"""The contract between a population and the programs that advance it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from thalweg.core import epoch_order
+from thalweg.optim import RULES, SCHEDULES
+from thalweg.recipes import Member, Recipe
+from thalweg.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The state of one member in canonical form: any program of an equal structure can go on from it.
+
+    Args:
+        params: `state_dict` name -> array.
+        slots: Optimizer slot -> name -> array.
+        buffers: Name -> array (running statistics).
+        step: Steps done.
+        optimizer: The rule to which the slots belong.
+    """
+
+    params: dict[str, np.ndarray]
+    slots: dict[str, dict[str, np.ndarray]]
+    buffers: dict[str, np.ndarray]
+    step: int
+    optimizer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """The steps of one member: batches, epochs and the horizon of its schedule."""
+
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, num_rows: int) -> Pace:
+        """Returns the pace of a recipe on so many training rows; the remainder of an epoch is left out."""
+        batch_size = num_rows if recipe.batch_size is None else recipe.batch_size
+        steps_per_epoch = num_rows // batch_size
+        return cls(batch_size=batch_size, steps_per_epoch=steps_per_epoch, total_steps=steps_per_epoch * recipe.epochs)
+
+
+class Program(ABC):
+    """How a cohort advances. One conformance suite holds every program to this contract.
+
+    A member's result depends on its recipe, its seed and its start, never on its company, its place or how its steps
+    were cut into calls of `advance`.
+
+    Attributes:
+        members: The cohort, in order.
+        step: (P,) steps done.
+        diverged_at: (P,) the step at which the loss stopped being finite, -1 while it is. Such a member stays frozen.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, task: Task, members: Sequence[Member], *, dtype: str = "float32", threads: int = 1) -> None:
+        self.task = task
+        self.members = list(members)
+        self.dtype = np.dtype(dtype)
+        self.threads = threads
+        num_rows = len(task.train.rows)
+        self.paces = [Pace.of(member.recipe, num_rows) for member in members]
+        self.step = np.zeros(len(self.members), np.int64)
+        self.diverged_at = np.full(len(self.members), -1, np.int64)
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    @classmethod
+    @abstractmethod
+    def refuses(cls, task: Task, recipe: Recipe) -> str | None:
+        """Returns why this program cannot run the recipe, in a clause, or None where it can."""
+
+    @abstractmethod
+    def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
+        """Trains each member for its number of steps.
+
+        Args:
+            num_steps: (P,) steps, 0 for members that rest.
+            lr_scale: (P,) factor on the scheduled step size (reduce-on-plateau).
+
+        Returns:
+            losses: per member (steps done,), the mean loss of every batch; shorter than asked where it diverged.
+        """
+
+    @abstractmethod
+    def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
+        """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
+
+    @abstractmethod
+    def snapshot(self, index: int) -> Snapshot:
+        """Returns a copy of a member's state."""
+
+    @abstractmethod
+    def restore(self, index: int, snapshot: Snapshot) -> None:
+        """Sets a member's state; the slots are dropped where they belong to another rule."""
+
+    @abstractmethod
+    def eval_params(self, index: int) -> dict[str, np.ndarray]:
+        """Returns a copy of the parameters that the member predicts with."""
+
+    @abstractmethod
+    def num_parameters(self, index: int) -> int:
+        """Returns the number of trained parameters of a member."""
+
+    def release(self, index: int) -> None:
+        """Lets a member's memory go; it can only be asked for its counters afterwards."""
+
+    def cost(self, index: int) -> float:
+        """Returns the arithmetic of one step of a member, in floating-point operations."""
+        n = self.num_parameters(index)
+        return 6.0 * n * self.paces[index].batch_size + 12.0 * n + 1e4
+
+    def hyper(self, index: int, t: np.ndarray | int, lr_scale: float) -> dict[str, Any]:
+        """Returns the hyper-parameters of a member at steps t (from 1), with the scheduled step size."""
+        member, pace = self.members[index], self.paces[index]
+        recipe = member.recipe
+        values = {name: getattr(recipe, name) for name in RULES[recipe.optimizer].hyper if name != "seed"}
+        factor = SCHEDULES[recipe.schedule](
+            np.asarray(t) - 1,
+            pace.total_steps,
+            steps_per_epoch=pace.steps_per_epoch,
+            warmup=recipe.warmup,
+            gamma=recipe.schedule_gamma,
+        )
+        lr = recipe.lr * lr_scale * factor
+        values["lr"] = lr if np.ndim(t) else float(lr)
+        values["seed"] = member.seed
+        return values
+
+    def epoch_rows(self, seed: int, epoch: int) -> np.ndarray:
+        """Returns the row order of an epoch, kept for the members that share the stream."""
+        key = (seed, epoch)
+        if key not in self._orders:
+            if len(self._orders) >= 64:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
+        return self._orders[key]
+
+
+def penalty_strengths(recipe: Recipe) -> tuple[float, float]:
+    """Returns (l1, l2): the proximal L1 strength and the factor of w in the gradient of the squared part."""
+    return recipe.alpha * recipe.l1_ratio, recipe.alpha * (1 - recipe.l1_ratio)

@@ -1,0 +1,341 @@
+"""The `kernel` program: dense networks on a CPU, member by member, one core each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from thalweg.core import Purpose, derive_key
+from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
+from thalweg.optim import RULES, ElementwiseRule
+from thalweg.population import _kernel
+from thalweg.population._contract import Program, Snapshot, penalty_strengths
+from thalweg.recipes import Member, Recipe
+from thalweg.tasks import LOSSES, Task
+
+_NORMS = {"none": _kernel.NORM_NONE, "batch": _kernel.NORM_BATCH, "layer": _kernel.NORM_LAYER}
+_PREDICT_CHUNK = 256
+#: segments start on a boundary of 16 numbers, so that the same shapes have the same alignment
+_ALIGN = 16
+
+
+class _Packing:
+    """Where each parameter of an architecture lies in a member's flat vector."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.places, self.size = _lay_out(architecture.parameters)
+        self.buffer_places, self.buffer_size = _lay_out(architecture.buffers)
+        self.layers = _layer_table(architecture, self.places, self.buffer_places)
+        self.num_parameters = sum(math.prod(spec.shape) for spec in architecture.parameters)
+
+    def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns views of a flat vector by parameter name."""
+        return {name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.places.items()}
+
+    def unpack_buffers(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns views of a flat vector by buffer name."""
+        return {
+            name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.buffer_places.items()
+        }
+
+
+def _lay_out(specs: Sequence[Any]) -> tuple[dict[str, tuple[int, tuple[int, ...]]], int]:
+    places: dict[str, tuple[int, tuple[int, ...]]] = {}
+    top = 0
+    for spec in specs:
+        places[spec.name] = (top, spec.shape)
+        top += -(-math.prod(spec.shape) // _ALIGN) * _ALIGN
+    return places, top
+
+
+def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_places: dict[str, Any]) -> np.ndarray:
+    """Returns the (L, 12) rows that the kernel reads, in the order of the layers."""
+    k = _kernel
+    by_role: dict[tuple[int, str], int] = {}
+    for spec in architecture.parameters:
+        by_role[spec.layer, spec.role] = places[spec.name][0]
+    for spec in architecture.buffers:
+        by_role[spec.layer, spec.role] = buffer_places[spec.name][0]
+    num_layers = len(architecture.hidden) + 1
+    table = np.full((num_layers, k.NUM_COLUMNS), -1, np.int64)
+    for index in range(num_layers):
+        row = table[index]
+        row[k.WEIGHT], row[k.BIAS] = by_role[index, "weight"], by_role[index, "bias"]
+        if index == len(architecture.hidden):
+            row[k.IN] = architecture.hidden[-1].out_dim if architecture.hidden else architecture.in_dim
+            row[k.OUT], row[k.PIECES], row[k.NORM] = architecture.output_size, 1, k.NORM_NONE
+            continue
+        layer = architecture.hidden[index]
+        row[k.IN], row[k.OUT], row[k.PIECES] = layer.in_dim, layer.out_dim, layer.pieces
+        row[k.NORM] = _NORMS[layer.norm]
+        row[k.ACTIVATION] = k.KERNEL_ACTIVATIONS.index(layer.activation)
+        for column, role in (
+            (k.SCALE, "norm_scale"),
+            (k.SHIFT, "norm_shift"),
+            (k.SLOPE, "activation"),
+            (k.MEAN, "running_mean"),
+            (k.VAR, "running_var"),
+        ):
+            row[column] = by_role.get((index, role), -1)
+    return table
+
+
+class KernelProgram(Program):
+    """Dense networks on a CPU, member by member (see `_kernel`)."""
+
+    name: ClassVar[str] = "kernel"
+
+    def __init__(self, task: Task, members: Sequence[Member], *, dtype: str = "float32", threads: int = 1) -> None:
+        super().__init__(task, members, dtype=dtype, threads=threads)
+        self._x = _flat_rows(task.train.x, self.dtype)
+        self._y_real, self._y_class = _targets(task.train.y, self.dtype)
+        self._packings: dict[Any, _Packing] = {}
+        self._starts: dict[Any, dict[str, np.ndarray]] = {}
+        self._packing: list[_Packing] = []
+        self._theta: list[np.ndarray | None] = []
+        self._slots: list[np.ndarray | None] = []
+        self._buffers: list[np.ndarray | None] = []
+        self._rules: list[ElementwiseRule] = []
+        for index, member in enumerate(self.members):
+            self._add(index, member)
+
+    @classmethod
+    def refuses(cls, task: Task, recipe: Recipe) -> str | None:
+        """Returns why the kernel cannot run a recipe, or None where it can."""
+        if recipe.model not in ("linear", "mlp"):
+            return f"the kernel trains linear models and MLPs, not {recipe.model}"
+        if recipe.optimizer not in _kernel.KERNEL_RULES:
+            return f"{recipe.optimizer} is not an elementwise rule of the kernel"
+        if recipe.activation not in _kernel.KERNEL_ACTIVATIONS:
+            return f"the activation {recipe.activation} is not built in"
+        return None
+
+    def _add(self, index: int, member: Member) -> None:
+        recipe = member.recipe
+        architecture = task_architecture(self.task, recipe)
+        packing = self._packings.setdefault(architecture, _Packing(architecture))
+        rule = RULES[recipe.optimizer]
+        assert isinstance(rule, ElementwiseRule)
+        self._packing.append(packing)
+        self._rules.append(rule)
+        self._theta.append(np.zeros(packing.size, self.dtype))
+        self._slots.append(np.zeros((len(rule.slots), packing.size), self.dtype))
+        self._buffers.append(np.zeros(packing.buffer_size, self.dtype))
+        if member.start is not None:
+            self.restore(index, member.start)
+            return
+        start = self._start(architecture, member)
+        for name, view in packing.unpack(self._theta[index]).items():
+            view[...] = start[name]
+        for spec in architecture.buffers:
+            at, shape = packing.buffer_places[spec.name]
+            if spec.role == "running_var":
+                self._buffers[index][at : at + math.prod(shape)] = 1
+        self._reset_slots(index)
+
+    def _start(self, architecture: Architecture, member: Member) -> dict[str, np.ndarray]:
+        """Returns the initial parameters; members of one seed, init and shape share one draw."""
+        recipe = member.recipe
+        key = (architecture, recipe.init, recipe.init_scale, recipe.activation_parameter, member.seed)
+        if key not in self._starts:
+            self._starts[key] = {
+                name: np.asarray(value)
+                for name, value in init_parameters(
+                    architecture,
+                    recipe.init,
+                    member.seed,
+                    scale=recipe.init_scale,
+                    activation_parameter=recipe.activation_parameter,
+                    batch=init_batch(self.task, member.seed) if recipe.init == "lsuv" else None,
+                ).items()
+            }
+        return self._starts[key]
+
+    def _reset_slots(self, index: int) -> None:
+        rule, slots = self._rules[index], self._slots[index]
+        assert slots is not None
+        for number, slot in enumerate(rule.slots):
+            slots[number] = self._theta[index] if slot in (rule.start or {}) else 0
+
+    def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
+        """Trains each member for its number of steps, the longest first, one core each."""
+        losses: list[np.ndarray] = [np.empty(0)] * len(self.members)
+
+        def work(index: int) -> None:
+            losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+
+        active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
+        active.sort(key=lambda i: -self.cost(i) * float(num_steps[i]))
+        self._each(work, active)
+        return losses
+
+    def _each(self, work: Callable[[int], None], which: Sequence[int]) -> None:
+        # one BLAS thread: the cores are shared out over members
+        with threadpool_limits(1, user_api="blas"):
+            if self.threads == 1 or len(which) < 2:
+                for index in which:
+                    work(index)
+            else:
+                with ThreadPoolExecutor(self.threads) as pool:
+                    list(pool.map(work, which))
+
+    def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
+        member, pace, packing, rule = self.members[index], self.paces[index], self._packing[index], self._rules[index]
+        recipe = member.recipe
+        first = int(self.step[index])
+        real = self.dtype.type
+        t = np.arange(first + 1, first + num_steps + 1)
+        coefficients = np.empty((num_steps, 8), self.dtype)
+        for column, value in enumerate(rule.padded_coefficients(self.hyper(index, t, lr_scale), t)):
+            coefficients[:, column] = value
+        first_epoch = first // pace.steps_per_epoch
+        last_epoch = (first + num_steps - 1) // pace.steps_per_epoch
+        order = np.stack([self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)])
+        l1, l2 = penalty_strengths(recipe)
+        losses = np.empty(num_steps)
+        done = _kernel.train(
+            packing.layers,
+            self._theta[index],
+            self._slots[index],
+            self._buffers[index],
+            self._x,
+            self._y_real,
+            self._y_class,
+            order,
+            first_epoch,
+            first,
+            num_steps,
+            pace.batch_size,
+            pace.steps_per_epoch,
+            coefficients,
+            _kernel.KERNEL_RULES.index(recipe.optimizer),
+            _kernel.KERNEL_LOSSES.index(self.task.loss),
+            real(LOSSES[self.task.loss].parameter or 0),
+            real(recipe.label_smoothing),
+            real(recipe.dropout),
+            np.uint64(derive_key(member.seed, Purpose.DROPOUT)),
+            real(_activation_parameter(recipe)),
+            real(l1),
+            real(l2),
+            float(recipe.clip_norm or 0),
+            losses,
+        )
+        self.step[index] = first + done
+        if done < num_steps:
+            self.diverged_at[index] = first + done
+        return losses[:done]
+
+    def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
+        """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
+        rows = self._x if x is self.task.train.x else _flat_rows(x, self.dtype)
+        found: dict[int, np.ndarray] = {}
+
+        def work(index: int) -> None:
+            recipe = self.members[index].recipe
+            out = np.empty((len(rows), self.task.output_size), self.dtype)
+            slope = self.dtype.type(_activation_parameter(recipe))
+            packing, theta = self._packing[index], self._eval_theta(index)
+            _kernel.predict(packing.layers, theta, self._buffers[index], rows, slope, out, _PREDICT_CHUNK)
+            found[index] = out
+
+        self._each(work, list(dict.fromkeys(which)))
+        return [found[index] for index in which]
+
+    def _eval_theta(self, index: int) -> np.ndarray:
+        rule, theta, slots = self._rules[index], self._theta[index], self._slots[index]
+        assert theta is not None
+        assert slots is not None
+        if rule.average is None:
+            return theta
+        t = max(int(self.step[index]), 1)
+        c = rule.padded_coefficients(self.hyper(index, t, 1.0), t)
+        return np.asarray(rule.average(theta, tuple(slots), c), dtype=self.dtype)
+
+    def eval_params(self, index: int) -> dict[str, np.ndarray]:
+        """Returns a copy of the parameters that the member predicts with."""
+        return {name: view.copy() for name, view in self._packing[index].unpack(self._eval_theta(index)).items()}
+
+    def snapshot(self, index: int) -> Snapshot:
+        """Returns a copy of a member's state."""
+        packing, rule = self._packing[index], self._rules[index]
+        theta, slots, buffers = self._theta[index], self._slots[index], self._buffers[index]
+        assert theta is not None
+        assert slots is not None
+        assert buffers is not None
+        return Snapshot(
+            params={name: view.copy() for name, view in packing.unpack(theta).items()},
+            slots={
+                slot: {name: view.copy() for name, view in packing.unpack(slots[number]).items()}
+                for number, slot in enumerate(rule.slots)
+            },
+            buffers={name: view.copy() for name, view in packing.unpack_buffers(buffers).items()},
+            step=int(self.step[index]),
+            optimizer=rule.name,
+        )
+
+    def restore(self, index: int, snapshot: Snapshot) -> None:
+        """Sets a member's state; the slots are dropped where they belong to another rule."""
+        packing, rule = self._packing[index], self._rules[index]
+        for name, view in packing.unpack(self._theta[index]).items():
+            view[...] = snapshot.params[name]
+        for name, view in packing.unpack_buffers(self._buffers[index]).items():
+            view[...] = snapshot.buffers[name]
+        self._reset_slots(index)
+        if snapshot.optimizer == rule.name:
+            for number, slot in enumerate(rule.slots):
+                for name, view in packing.unpack(self._slots[index][number]).items():
+                    view[...] = snapshot.slots[slot][name]
+        self.step[index] = snapshot.step
+        self.diverged_at[index] = -1
+
+    def num_parameters(self, index: int) -> int:
+        """Returns the number of trained parameters of a member."""
+        return self._packing[index].num_parameters
+
+    def release(self, index: int) -> None:
+        """Lets a member's memory go; it can only be asked for its counters afterwards."""
+        self._theta[index] = self._slots[index] = self._buffers[index] = None
+
+
+def task_architecture(task: Task, recipe: Recipe) -> Architecture:
+    """Returns the dense network that a recipe means on a task."""
+    pieces = {"pieces": int(recipe.activation_parameter or 2)} if recipe.activation == "maxout" else {}
+    return mlp_architecture(
+        math.prod(task.input_shape),
+        task.output_size,
+        () if recipe.model == "linear" else recipe.widths,
+        activation=recipe.activation,
+        norm=recipe.norm,
+        dropout=recipe.dropout > 0,
+        **pieces,
+    )
+
+
+def init_batch(task: Task, seed: int, num_rows: int = 256) -> np.ndarray:
+    """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, D)."""
+    from thalweg.core import epoch_order
+
+    rows = epoch_order(seed, 0, len(task.train.rows))[:num_rows]
+    return task.train.x[rows].reshape(len(rows), -1)
+
+
+def _activation_parameter(recipe: Recipe) -> float:
+    if recipe.activation_parameter is not None:
+        return recipe.activation_parameter
+    return ACTIVATIONS[recipe.activation].parameter or 0.0
+
+
+def _flat_rows(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return np.ascontiguousarray(x.reshape(len(x), -1), dtype=dtype)
+
+
+def _targets(y: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    if y.ndim == 1:
+        return np.empty((0, 0), dtype), np.ascontiguousarray(y, dtype=np.int64)
+    return np.ascontiguousarray(y, dtype=dtype), np.empty(0, np.int64)

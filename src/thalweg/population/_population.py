@@ -1,0 +1,360 @@
+"""A population: members that run together, with their evaluations, early stopping and history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from thalweg.optim import plateau_init, plateau_update
+from thalweg.population._contract import Pace, Program, Snapshot
+from thalweg.population._control import Control
+from thalweg.population._planner import PROGRAMS, Plan, check_members
+from thalweg.recipes import Member
+from thalweg.tasks import Task, evaluate_metric, per_example
+
+#: control is read between segments of about this many seconds
+SEGMENT_SECONDS = 0.2
+#: a run of full length is evaluated at most this often
+MOST_EVALUATIONS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One evaluation of one member: a row of the history.
+
+    Args:
+        member: Place in the population. epoch: passes done. step: steps done. examples: rows seen.
+        train_loss: Mean loss of the batches since the last evaluation.
+        validation_loss: Mean loss on the validation rows.
+        validation_score: The task's metric on them.
+        lr: Step size of the last step.
+    """
+
+    member: int
+    epoch: int
+    step: int
+    examples: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+    lr: float
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What the run loop knows about a member beside the program's state; all of it is plain data."""
+
+    losses: list[float] = field(default_factory=list)
+    lr_scale: float = 1.0
+    plateau: Any = None
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    best: Snapshot | None = None
+    stopped_at: int = -1
+    released: bool = False
+
+
+class Population:
+    """Members that run together on one task.
+
+    Args:
+        task: What is optimised.
+        members: Recipe, seed and start of each.
+        plan: How they run.
+
+    Raises:
+        InputError: where a recipe does not fit the task.
+
+    Example:
+        >>> from thalweg.recipes import Member, Recipe
+        >>> from thalweg.tasks import load_task
+        >>> population = Population(load_task("iris"), [Member(recipe=Recipe(epochs=2, batch_size=16), seed=0)])
+        >>> population.run()
+        >>> [record.epoch for record in population.history]
+        [1, 2]
+    """
+
+    def __init__(self, task: Task, members: Sequence[Member], plan: Plan | None = None) -> None:
+        self.task = task
+        self.members = list(members)
+        self.plan = plan or Plan()
+        self.history: list[Record] = []
+        self._records: dict[int, list[Record]] = {}
+        check_members(task, self.members)
+        self.programs: list[Program] = []
+        self.reasons: dict[str, str] = {}
+        self._place: list[tuple[int, int]] = [(-1, -1)] * len(self.members)
+        cohorts: dict[str, list[int]] = {}
+        for number, member in enumerate(self.members):
+            name, why = self.plan.program_for(task, member.recipe)
+            self.reasons.setdefault(name, why)
+            cohorts.setdefault(name, []).append(number)
+        for name, numbers in cohorts.items():
+            program = PROGRAMS[name](
+                task, [self.members[n] for n in numbers], dtype=self.plan.dtype, threads=self.plan.threads
+            )
+            for local, number in enumerate(numbers):
+                self._place[number] = (len(self.programs), local)
+            self.programs.append(program)
+        self._progress = [_Progress() for _ in self.members]
+        self._seconds_per_flop = 2e-10
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    # ---- counters -----------------------------------------------------------------------------------------------
+
+    def pace(self, number: int) -> Pace:
+        """Returns the batches, epochs and horizon of a member."""
+        cohort, local = self._place[number]
+        return self.programs[cohort].paces[local]
+
+    def step(self, number: int) -> int:
+        """Returns the steps that a member has done."""
+        cohort, local = self._place[number]
+        return int(self.programs[cohort].step[local])
+
+    def diverged_at(self, number: int) -> int | None:
+        """Returns the step at which a member's loss stopped being finite, or None."""
+        cohort, local = self._place[number]
+        step = int(self.programs[cohort].diverged_at[local])
+        return None if step < 0 else step
+
+    def stopped_at(self, number: int) -> int | None:
+        """Returns the step at which early stopping ended a member, or None."""
+        step = self._progress[number].stopped_at
+        return None if step < 0 else step
+
+    def alive(self, number: int) -> bool:
+        """Returns whether a member still trains: it has not diverged, stopped early or reached its last epoch."""
+        return (
+            self.diverged_at(number) is None
+            and self.stopped_at(number) is None
+            and self.step(number) < self.pace(number).total_steps
+        )
+
+    # ---- running ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, control: Control | None = None, *, which: Sequence[int] | None = None, epochs: int | None = None
+    ) -> None:
+        """Advances members until they have done a number of epochs, or all of theirs.
+
+        Args:
+            control: Pause, cancel, progress.
+            which: Places of the members to advance; default is all.
+            epochs: Epochs counted from each member's start; default is each recipe's own.
+        """
+        control = control or Control()
+        targets = {
+            n: min(self.pace(n).total_steps, (epochs or self.members[n].recipe.epochs) * self.pace(n).steps_per_epoch)
+            for n in (range(len(self)) if which is None else which)
+        }
+        while True:
+            control.wait_while_paused()
+            waiting = [n for n, target in targets.items() if self.alive(n) and self.step(n) < target]
+            if not waiting or control.cancelled:
+                return
+            done = self._run_segment(waiting, targets)
+            if control.on_progress is not None:
+                control.on_progress(done)
+            if control.on_segment is not None:
+                control.on_segment()
+
+    def _run_segment(self, waiting: list[int], targets: dict[int, int]) -> int:
+        """Advances the first waiting members of one cohort by one stretch each; returns the member-steps done."""
+        cohort = self._place[waiting[0]][0]
+        program = self.programs[cohort]
+        num_steps = np.zeros(len(program.members), np.int64)
+        lr_scale = np.ones(len(program.members))
+        stops: dict[int, int] = {}
+        seconds = flops = 0.0
+        for number in waiting:
+            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * program.threads and stops):
+                continue
+            local = self._place[number][1]
+            stops[number] = self._next_stop(number, targets[number])
+            cost = program.cost(local)
+            fitting = max(1, int(SEGMENT_SECONDS / (cost * self._seconds_per_flop)))
+            num_steps[local] = min(stops[number] - self.step(number), fitting)
+            lr_scale[local] = self._progress[number].lr_scale
+            seconds += cost * self._seconds_per_flop * float(num_steps[local])
+            flops += cost * float(num_steps[local])
+        started = time.perf_counter()
+        losses = program.advance(num_steps, lr_scale)
+        elapsed = max(time.perf_counter() - started, 1e-6)
+        # cores work side by side: the rate is that of one core
+        rate = elapsed * min(program.threads, len(stops)) / flops
+        self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
+        done = 0
+        arrived: list[int] = []
+        for number, stop in stops.items():
+            local = self._place[number][1]
+            self._progress[number].losses.extend(losses[local].tolist())
+            done += len(losses[local])
+            if self.diverged_at(number) is not None:
+                self._settle(number)
+            elif self.step(number) == stop:
+                arrived.append(number)
+        self._evaluate(arrived)
+        return done
+
+    def _stride(self, number: int) -> int:
+        """Returns the steps between two evaluations of a member: an epoch, or several in a long run."""
+        recipe = self.members[number].recipe
+        every = -(-recipe.epochs // MOST_EVALUATIONS)
+        if recipe.patience is not None or recipe.schedule == "plateau":
+            every = 1
+        return every * self.pace(number).steps_per_epoch
+
+    def _next_stop(self, number: int, target: int) -> int:
+        """Returns the step at which a member is evaluated next, after the one where it stands."""
+        stride = self._stride(number)
+        return min((self.step(number) // stride + 1) * stride, target)
+
+    def _evaluate(self, arrived: list[int]) -> None:
+        if not arrived:
+            return
+        split = self.task.validation
+        outputs = self.outputs(arrived, split.x) if len(split.rows) else [None] * len(arrived)
+        for number, out in zip(arrived, outputs, strict=True):
+            progress, pace, recipe = self._progress[number], self.pace(number), self.members[number].recipe
+            step = self.step(number)
+            epoch = step // pace.steps_per_epoch
+            loss = score = float("nan")
+            if out is not None:
+                loss = self.loss(out, split.y)
+                score = self.score(out, split.y)
+            cohort, local = self._place[number]
+            lr = self.programs[cohort].hyper(local, step, progress.lr_scale)["lr"]
+            self._add_record(
+                Record(
+                    member=number,
+                    epoch=epoch,
+                    step=step,
+                    examples=step * pace.batch_size,
+                    train_loss=float(np.mean(progress.losses)) if progress.losses else float("nan"),
+                    validation_loss=loss,
+                    validation_score=score,
+                    lr=float(lr),
+                )
+            )
+            progress.losses.clear()
+            if recipe.schedule == "plateau":
+                progress.plateau = progress.plateau or plateau_init()
+                progress.plateau, progress.lr_scale = plateau_update(
+                    progress.plateau, loss, factor=recipe.schedule_gamma
+                )
+            if recipe.patience is not None:
+                self._watch(number, epoch, loss, recipe.patience)
+
+    def _watch(self, number: int, epoch: int, loss: float, patience: int) -> None:
+        """Early stopping: keeps the best state, and restores it when the wait is over or the run ends."""
+        progress, pace = self._progress[number], self.pace(number)
+        if loss < progress.best_loss:
+            progress.best_loss, progress.best_epoch = loss, epoch
+            progress.best = self.snapshot(number)
+        step = self.step(number)
+        if epoch - progress.best_epoch >= patience:
+            progress.stopped_at = step
+        if progress.stopped_at >= 0 or step >= pace.total_steps:
+            self._settle(number)
+
+    def _settle(self, number: int) -> None:
+        """Restores the best state of a member whose training is over; its counters stay where it ended."""
+        progress = self._progress[number]
+        cohort, local = self._place[number]
+        program = self.programs[cohort]
+        if progress.best is not None and progress.best_loss < float("inf"):
+            step, diverged = program.step[local], program.diverged_at[local]
+            program.restore(local, progress.best)
+            program.step[local], program.diverged_at[local] = step, diverged
+        progress.best = None
+
+    # ---- results ------------------------------------------------------------------------------------------------
+
+    def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
+        """Returns per member the outputs (before the link) for rows x, (n, K)."""
+        found: dict[int, np.ndarray] = {}
+        for cohort, program in enumerate(self.programs):
+            numbers = [n for n in which if self._place[n][0] == cohort]
+            outputs = program.outputs([self._place[n][1] for n in numbers], x)
+            found.update(zip(numbers, outputs, strict=True))
+        return [found[n] for n in which]
+
+    def score(self, out: np.ndarray, y: np.ndarray) -> float:
+        """Returns the task's metric for outputs (n, K) against their targets."""
+        return float(evaluate_metric(self.task, out, y))
+
+    def loss(self, out: np.ndarray, y: np.ndarray) -> float:
+        """Returns the mean loss of outputs (n, K) against their targets, without label smoothing."""
+        import torch
+
+        return float(per_example(self.task.loss, torch.from_numpy(out), torch.from_numpy(y)).mean())
+
+    def snapshot(self, number: int) -> Snapshot:
+        """Returns a copy of a member's state, from which forks start."""
+        cohort, local = self._place[number]
+        return self.programs[cohort].snapshot(local)
+
+    def eval_params(self, number: int) -> dict[str, np.ndarray]:
+        """Returns a copy of the parameters that a member predicts with."""
+        cohort, local = self._place[number]
+        return self.programs[cohort].eval_params(local)
+
+    def release(self, which: Sequence[int]) -> None:
+        """Lets the memory of members go that will not run again."""
+        for number in which:
+            progress = self._progress[number]
+            if not progress.released:
+                cohort, local = self._place[number]
+                self.programs[cohort].release(local)
+                progress.released, progress.best = True, None
+
+    def last_record(self, number: int, *, epochs: int | None = None) -> Record | None:
+        """Returns the latest evaluation of a member (within so many epochs), or None before the first."""
+        records = self._records.get(number, [])
+        return next((r for r in reversed(records) if epochs is None or r.epoch <= epochs), None)
+
+    def _add_record(self, record: Record) -> None:
+        self.history.append(record)
+        self._records.setdefault(record.member, []).append(record)
+
+    # ---- state on disk ------------------------------------------------------------------------------------------
+
+    def progress_json(self, number: int) -> dict[str, Any]:
+        """Returns what the run loop knows about a member, as plain data; `restore_member` takes it."""
+        progress = self._progress[number]
+        about = {f.name: getattr(progress, f.name) for f in fields(progress) if f.name != "best"}
+        return {**about, "step": self.step(number), "diverged_at": self.diverged_at(number)}
+
+    def best_snapshot(self, number: int) -> Snapshot | None:
+        """Returns the best state so far of a member that stops early, or None."""
+        return self._progress[number].best
+
+    def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
+        """Sets a member to what `progress_json` and `snapshot` said of it; without a state it is released."""
+        progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
+        if progress.plateau is not None:
+            progress.plateau = tuple(progress.plateau)
+        progress.best = best
+        cohort, local = self._place[number]
+        program = self.programs[cohort]
+        self._progress[number] = progress
+        if state is not None:
+            program.restore(local, state)
+        else:
+            program.release(local)
+        program.step[local] = about["step"]
+        program.diverged_at[local] = -1 if about["diverged_at"] is None else about["diverged_at"]
+
+    def restore_history(self, records: Sequence[Record]) -> None:
+        """Sets the history to records that were saved."""
+        self.history.clear()
+        self._records.clear()
+        for record in records:
+            self._add_record(record)

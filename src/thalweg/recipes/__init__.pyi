@@ -1,0 +1,14 @@
+from ._axis import Axis as Axis
+from ._axis import parse_axis as parse_axis
+from ._defaults import default_axes as default_axes
+from ._defaults import default_recipe as default_recipe
+from ._fields import field_docs as field_docs
+from ._fields import format_value as format_value
+from ._fields import parse_value as parse_value
+from ._member import Member as Member
+from ._recipe import Recipe as Recipe
+from ._recipe import parse_model as parse_model
+from ._space import sample_recipes as sample_recipes
+from ._toml import read_recipe as read_recipe
+from ._toml import recipe_from_text as recipe_from_text
+from ._toml import recipe_to_text as recipe_to_text

@@ -1,0 +1,299 @@
+"""Which recipe? Screen many, keep the better ones, choose on fresh seeds, confirm on others, open the test set once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thalweg.core import (
+    Interval,
+    PairedDifference,
+    interval_of_mean,
+    interval_with_rows,
+    paired_difference,
+    prediction_interval,
+    seeds_needed,
+)
+from thalweg.population import Population, Session, halving_rungs, rank, run_halving
+from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
+from thalweg.studies._budget import FINALISTS, SELECTION_SEEDS, Budget, Size, size_search
+from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
+from thalweg.tasks import METRICS, Task
+
+#: seeds of the stages, counted from the run's own seed: no seed serves two stages
+_SELECTION_FROM = 1
+_CONFIRMATION_FROM = 101
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diverged:
+    """A member whose loss stopped being finite.
+
+    Args:
+        member: Place in the screening. step: the step at which it happened. recipe: what varied, as text.
+    """
+
+    member: int
+    step: int
+    recipe: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The scores of one recipe on one split: the mean over seeds with its three intervals.
+
+    Args:
+        metric: Name of the metric.
+        values: Score of every seed.
+        seeds: The seeds.
+        over_seeds: Interval of the mean over seeds, on these rows.
+        over_rows: The same with the sampling of rows included.
+        next_run: Interval of one new run.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    seeds: tuple[int, ...]
+    over_seeds: Interval
+    over_rows: Interval
+    next_run: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a search found. Where it was interrupted, the later parts are None.
+
+    Args:
+        axes: What varied.
+        size: How large the search was.
+        screened: The recipes, in order.
+        first_scores: Validation score of each at the first rung, NaN where it diverged.
+        first_epochs: Length of the first rung.
+        effects: What mattered, one for each axis, from the first rung.
+        diverged: Members of the screening that diverged.
+        recommended: The recipe.
+        screening_score: Its validation score in the screening: the one that made it win, so it flatters.
+        validation: On fresh seeds.
+        test: On the test rows, opened once.
+        runner_up: The second recipe, where there is one.
+        runner_up_validation: Its scores on the same seeds.
+        difference: Recommended minus runner-up in validation score, paired by seed.
+        seeds_to_tell: Seeds that would tell them apart, where they are not.
+    """
+
+    axes: tuple[Axis, ...]
+    size: Size
+    screened: tuple[Recipe, ...]
+    first_scores: tuple[float, ...]
+    first_epochs: int
+    effects: tuple[AxisEffect, ...]
+    diverged: tuple[Diverged, ...]
+    recommended: Recipe
+    screening_score: float
+    validation: Scores | None = None
+    test: Scores | None = None
+    runner_up: Recipe | None = None
+    runner_up_validation: Scores | None = None
+    difference: PairedDifference | None = None
+    seeds_to_tell: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def search(
+    session: Session, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int, size: Size | None = None
+) -> Tuning | None:
+    """Runs the whole search; returns None where it was cancelled before anything is known.
+
+    Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving. Choice: the
+    finalists are trained on three fresh seeds; the best mean wins. Confirmation: winner and runner-up are trained on
+    other fresh seeds, and only these give the scores that are reported. The test rows are opened once, after that.
+
+    Args:
+        session: Task, plan, control and folder.
+        base: The recipe whose other fields stay.
+        axes: What varies.
+        budget: What may be spent.
+        seeds: Fresh seeds of the confirmation, >= 2.
+        seed: Of the search: the space, the screening stream, and the start of the other seeds.
+        size: The size that a resumed run had.
+
+    Raises:
+        InputError: where recipe, axes or budget do not fit the task.
+    """
+    task = session.task
+
+    def draw(num: int) -> list[Recipe]:
+        return sample_recipes(base, axes, num, seed)
+
+    size = size or size_search(task, base, draw, budget=budget, seeds=seeds, plan=session.plan)
+    session.log("sized", screened=size.screened, seeds=size.seeds, steps=size.steps)
+    higher = METRICS[task.metric].higher_is_better
+    recipes = draw(size.screened)
+
+    screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
+    rungs = halving_rungs(len(recipes), base.epochs, finalists=min(FINALISTS, len(recipes)))
+    survivors = run_halving(session, "screening", rungs, higher_is_better=higher)
+    ranked = survivors or _best_so_far(screening, higher_is_better=higher)
+    if not ranked:
+        return None
+    first = _first_scores(screening, rungs[0].epochs)
+    known = [n for n in range(len(recipes)) if first[n] is not None]
+    last = screening.last_record(ranked[0])
+    found = Tuning(
+        axes=tuple(axes),
+        size=size,
+        screened=tuple(recipes),
+        first_scores=tuple(float("nan") if s is None else s for s in first),
+        first_epochs=rungs[0].epochs,
+        effects=tuple(_effects(axes, [recipes[n] for n in known], screening, known, first, higher)),
+        diverged=tuple(_diverged(screening, axes)),
+        recommended=recipes[ranked[0]],
+        screening_score=last.validation_score if last is not None else float("nan"),
+    )
+    if survivors is None:
+        return found
+    session.close("screening")
+
+    finalists = [n for n in survivors if screening.diverged_at(n) is None][:FINALISTS]
+    if not finalists:
+        return found
+    chosen = _choose(session, [recipes[n] for n in finalists], seed, higher_is_better=higher)
+    return found if chosen is None else _confirm(session, found, chosen, seeds, seed)
+
+
+def _best_so_far(population: Population, *, higher_is_better: bool) -> list[int]:
+    """Returns the members that were evaluated: those that came furthest first, best first among them."""
+    records = {n: population.last_record(n) for n in range(len(population))}
+    ranked = rank(population, [n for n, r in records.items() if r is not None], higher_is_better=higher_is_better)
+    alive = [n for n in ranked if population.diverged_at(n) is None]
+    return sorted(alive, key=lambda n: -(records[n].epoch if records[n] else 0))
+
+
+def _first_scores(population: Population, epochs: int) -> list[float | None]:
+    """Returns every member's score at the first rung; NaN where it had diverged, None where it did not get there."""
+    scores: list[float | None] = []
+    for n in range(len(population)):
+        record, diverged = population.last_record(n, epochs=epochs), population.diverged_at(n)
+        if diverged is not None and diverged < epochs * population.pace(n).steps_per_epoch:
+            scores.append(float("nan"))
+        else:
+            scores.append(record.validation_score if record is not None else None)
+    return scores
+
+
+def _effects(
+    axes: Sequence[Axis],
+    recipes: list[Recipe],
+    population: Population,
+    known: list[int],
+    first: list[float | None],
+    higher_is_better: bool,
+) -> list[AxisEffect]:
+    columns = [
+        AxisColumn(name=axis.field, scale="choice" if axis.values else axis.scale, given=axis.given) for axis in axes
+    ]
+    values = [
+        {a.field: format_value(a.field, getattr(r, a.field)) if a.values else getattr(r, a.field) for a in axes}
+        for r in recipes
+    ]
+    scores = [first[n] for n in known]
+    diverged = [population.diverged_at(n) if np.isnan(s) else None for n, s in zip(known, scores, strict=True)]
+    return axis_effects(columns, values, scores, diverged, higher_is_better=higher_is_better)
+
+
+def _diverged(population: Population, axes: Sequence[Axis]) -> list[Diverged]:
+    found = []
+    for n in range(len(population)):
+        step = population.diverged_at(n)
+        if step is not None:
+            recipe = population.members[n].recipe
+            text = {axis.field: format_value(axis.field, getattr(recipe, axis.field)) for axis in axes}
+            found.append(Diverged(member=n, step=step, recipe=text))
+    return found
+
+
+def _choose(session: Session, recipes: list[Recipe], seed: int, *, higher_is_better: bool) -> list[Recipe] | None:
+    """Returns the finalists from best to worst by their mean validation score on fresh seeds."""
+    fresh = [seed + _SELECTION_FROM + k for k in range(SELECTION_SEEDS)]
+    members = [Member(recipe=recipe, seed=s) for recipe in recipes for s in fresh]
+    population = session.open("choice", members)
+    if not session.run("choice"):
+        return None
+    scores = np.array([_final_score(population, n) for n in range(len(members))]).reshape(len(recipes), -1).mean(axis=1)
+    session.close("choice")
+    order = np.argsort(-scores if higher_is_better else scores, kind="stable")  # NaN (diverged) sorts last
+    return [recipes[k] for k in order]
+
+
+def _final_score(population: Population, number: int) -> float:
+    """Returns the validation score of a finished member with the state it predicts with; NaN where it diverged."""
+    if population.diverged_at(number) is not None:
+        return float("nan")
+    split = population.task.validation
+    return population.score(population.outputs([number], split.x)[0], split.y)
+
+
+def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, seed: int) -> Tuning:
+    """Trains winner and runner-up on seeds that chose nothing, scores them, and opens the test rows once."""
+    from dataclasses import replace
+
+    task = session.task
+    pair = chosen[:2]
+    fresh = [seed + _CONFIRMATION_FROM + k for k in range(seeds)]
+    population = session.open("confirmation", [Member(recipe=r, seed=s) for r in pair for s in fresh])
+    if not session.run("confirmation"):
+        return replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None)
+    session.close("confirmation", keep=range(len(population)))
+    places = [list(range(k * seeds, (k + 1) * seeds)) for k in range(len(pair))]
+    finite = [[n for n in part if population.diverged_at(n) is None] for part in places]
+    notes = tuple(
+        f"{seeds - len(good)} of {seeds} confirmation seeds of the {which} diverged; scores are of the others."
+        for good, which in zip(finite, ("recommended recipe", "runner-up"), strict=False)
+        if len(good) < seeds
+    )
+    found = replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None, notes=notes)
+    if len(finite[0]) < 2:
+        return found
+    validation = score_members(population, finite[0], "validation")
+    session.log("test opened", members=len(finite[0]))
+    found = replace(found, validation=validation, test=score_members(population, finite[0], "test"))
+    if len(pair) < 2 or len(finite[1]) < 2:
+        return found
+    second = score_members(population, finite[1], "validation")
+    common = sorted(set(validation.seeds) & set(second.seeds))
+    mine = [validation.values[validation.seeds.index(s)] for s in common]
+    theirs = [second.values[second.seeds.index(s)] for s in common]
+    difference = paired_difference(mine, theirs) if len(common) >= 2 else None
+    needed = None
+    if difference is not None and not difference.told_apart:
+        needed = seeds_needed(np.subtract(mine, theirs))
+    return replace(found, runner_up_validation=second, difference=difference, seeds_to_tell=needed)
+
+
+def score_members(population: Population, which: Sequence[int], split_name: str) -> Scores:
+    """Returns the scores of members that differ in nothing but the seed, with their intervals.
+
+    Args:
+        population: Where they were trained.
+        which: Their places, >= 2.
+        split_name: `validation` or `test`.
+    """
+    task = population.task
+    split = getattr(task, split_name)
+    metric = METRICS[task.metric]
+    outputs = population.outputs(which, split.x)
+    values = [population.score(out, split.y) for out in outputs]
+    rows = np.stack([metric.row_scores(out, split.y, task) for out in outputs])
+    return Scores(
+        metric=task.metric,
+        values=tuple(values),
+        seeds=tuple(population.members[n].seed for n in which),
+        over_seeds=interval_of_mean(values),
+        over_rows=interval_with_rows(rows, display=lambda mean: float(metric.display(mean, split.y))),
+        next_run=prediction_interval(values),
+    )
+
+
