@@ -24,3 +24,5 @@ from ._streams import epoch_order as epoch_order
 from ._files import describe_os_error as describe_os_error
 from ._files import write_atomically as write_atomically
 from ._files import write_text as write_text
+from ._registry import register_renderer as register_renderer
+from ._registry import render as render

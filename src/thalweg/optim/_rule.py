@@ -1,6 +1,7 @@
 """What an update rule is: the contract that every optimizer keeps, and the elementwise kind of it.
 
-A rule is written for one member and runs on stacked ones: hyper-parameters are numbers or (P, 1, ...) tensors.
+A rule is written for one member and runs on stacked ones: hyper-parameters are numbers or (P, 1, ...)
+tensors.
 """
 
 from __future__ import annotations
@@ -25,13 +26,22 @@ class Rule(Protocol):
         needs: What `step` must be given: a subset of `grad`, `evaluate`, `metric`.
         doc: One line for the help.
         lr_range: Where a search looks for `lr` on standardised inputs.
+        proximal: Whether a prox by `step_size` may follow the update, for an L1 penalty.
     """
 
-    name: str
-    hyper: tuple[str, ...]
-    needs: frozenset[str]
-    doc: str
-    lr_range: tuple[float, float]
+    # properties, so that a frozen dataclass keeps the protocol
+    @property
+    def name(self) -> str: ...
+    @property
+    def hyper(self) -> tuple[str, ...]: ...
+    @property
+    def needs(self) -> frozenset[str]: ...
+    @property
+    def doc(self) -> str: ...
+    @property
+    def lr_range(self) -> tuple[float, float]: ...
+    @property
+    def proximal(self) -> bool: ...
 
     def init(self, params: Tree) -> dict[str, Any]:
         """Returns the state before the first step: slot -> tree, and `step` = 0."""
@@ -65,14 +75,17 @@ class ElementwiseRule:
         hyper: The recipe fields that it reads.
         slots: Names of the state tensors, each of the parameter's shape, zero at first.
         start: For a slot that starts otherwise than at 0: slot -> "params" (a copy of the parameters).
-        coefficients: (hyper, t) -> at most 8 numbers; `t` is the step, from 1, a number or an array; evaluated in
-            float64 with plain arithmetic, so that it serves numbers, arrays of steps and stacked tensors.
+        coefficients: (hyper, t) -> at most 8 numbers; `t` is the step, from 1, a number or an array;
+            evaluated in float64 with plain arithmetic, so that it serves numbers, arrays of steps and stacked
+            tensors.
         update: (w, g, slots, c) -> (w, slots), pure and elementwise, in arithmetic and `core` elementwise
             functions alone; `c` is the tuple of 8 coefficients, `slots` a tuple.
-        step_size: (slots, c) -> the diagonal metric of the step: what the gradient is multiplied by, from the new
-            slots. A proximal penalty thresholds by it.
+        step_size: (slots, c) -> the diagonal metric of the step: what a constant gradient is multiplied by,
+            from the new slots. A proximal penalty thresholds by it, and with this scale its fixed point is
+            the optimum.
         average: (w, slots, c) -> the coordinate to predict with, or None where it is w.
         lr_range: Where a search looks for `lr`.
+        proximal: Whether a prox by `step_size` may follow the update, for an L1 penalty.
     """
 
     name: str
@@ -86,6 +99,7 @@ class ElementwiseRule:
     start: Mapping[str, str] | None = None
     average: Callable[[Any, tuple, tuple], Any] | None = None
     needs: frozenset[str] = frozenset({"grad"})
+    proximal: bool = True
 
     def padded_coefficients(self, hyper: Hyper, t: Any) -> tuple[Any, ...]:
         """Returns exactly `NUM_COEFFICIENTS` coefficients for step t."""
@@ -96,7 +110,8 @@ class ElementwiseRule:
         """Returns the state before the first step: slot -> tree, and `step` = 0."""
         copied = self.start or {}
         state: dict[str, Any] = {
-            slot: {k: w.clone() if slot in copied else w * 0 for k, w in params.items()} for slot in self.slots
+            slot: {k: w.clone() if slot in copied else w * 0 for k, w in params.items()}
+            for slot in self.slots
         }
         state["step"] = 0
         return state

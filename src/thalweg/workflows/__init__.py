@@ -1,0 +1,5 @@
+"""One call per command, for the command line and the Python API."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

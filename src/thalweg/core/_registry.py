@@ -1,0 +1,33 @@
+"""Which function draws which result: looked up by name when it is needed, so that no question imports a face."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_RENDERERS: dict[tuple[str, str], str] = {
+    ("tune", "text"): "thalweg.report:tune_text",
+    ("tune", "html"): "thalweg.report:tune_html",
+    ("tune", "script"): "thalweg.report:training_script",
+    ("train", "text"): "thalweg.report:train_text",
+    ("train", "html"): "thalweg.report:train_html",
+    ("train", "script"): "thalweg.report:training_script",
+}
+
+
+def register_renderer(kind: str, form: str, target: str) -> None:
+    """Says which function draws results of a kind in a form; `target` is `module:function`, imported on first use."""
+    _RENDERERS[kind, form] = target
+
+
+def render(result: Any, form: str) -> str:
+    """Returns a result in a form (`text`, `html`, `script`), drawn by the function registered for its `kind`.
+
+    Raises:
+        LookupError: where nothing is registered for it.
+    """
+    target = _RENDERERS.get((result.kind, form))
+    if target is None:
+        raise LookupError(f"no renderer draws {result.kind} as {form}")
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)(result)

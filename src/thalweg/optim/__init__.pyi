@@ -1,0 +1,12 @@
+from ._muon import Muon as Muon
+from ._muon import orthogonalize as orthogonalize
+from ._random_search import RandomSearch as RandomSearch
+from ._random_search import adapt_scale as adapt_scale
+from ._random_search import draw_proposals as draw_proposals
+from ._rule import NUM_COEFFICIENTS as NUM_COEFFICIENTS
+from ._rule import ElementwiseRule as ElementwiseRule
+from ._rule import Hyper as Hyper
+from ._rule import Rule as Rule
+from ._rule import Tree as Tree
+from ._rule import register_rule as register_rule
+from ._rules import RULES as RULES

@@ -1,0 +1,12 @@
+from ._budget import Budget as Budget
+from ._budget import Size as Size
+from ._budget import parse_budget as parse_budget
+from ._effects import AxisColumn as AxisColumn
+from ._effects import AxisEffect as AxisEffect
+from ._effects import LevelEffect as LevelEffect
+from ._effects import axis_effects as axis_effects
+from ._tune import Diverged as Diverged
+from ._tune import Scores as Scores
+from ._tune import Tuning as Tuning
+from ._tune import score_members as score_members
+from ._tune import search as search
