@@ -15,14 +15,14 @@ from ._errors import check_choice as check_choice
 from ._errors import check_number as check_number
 from ._errors import nearest as nearest
 from ._intervals import Interval as Interval
-from ._intervals import PairedDifference as PairedDifference
 from ._intervals import format_together as format_together
 from ._intervals import interval_of_mean as interval_of_mean
 from ._intervals import interval_with_rows as interval_with_rows
-from ._intervals import paired_difference as paired_difference
 from ._intervals import prediction_interval as prediction_interval
-from ._intervals import seeds_needed as seeds_needed
 from ._intervals import t_quantile as t_quantile
+from ._paired import PairedDifference as PairedDifference
+from ._paired import paired_difference as paired_difference
+from ._paired import seeds_needed as seeds_needed
 from ._streams import Purpose as Purpose
 from ._streams import derive_key as derive_key
 from ._streams import draw_bits as draw_bits

@@ -1,12 +1,12 @@
-"""Intervals and the paired test: three kinds of interval that are kept apart and labelled.
+"""Three kinds of interval that are kept apart and labelled.
 
 1. `interval_of_mean`: of the mean over seeds, on this test set.
 2. `interval_with_rows`: the same with the sampling of the test rows included.
 3. `prediction_interval`: for the score of one new run.
 
-`paired_difference` compares two recipes on the same seeds. All four rest on Student's t, so they lean on the
-normal distribution where seeds are few; each docstring says when that is fair, and `Interval.method` says
-what was done. docs/statistics.md has the formulas, benchmarks/intervals.py measures the coverage.
+They rest on Student's t, so they lean on the normal distribution where seeds are few; each docstring says
+when that is fair, and `Interval.method` says what was done. docs/statistics.md has the formulas, and
+benchmarks/intervals.py measures the coverage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import nctdtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from thalweg.core._errors import InputError, check_number
 
@@ -26,7 +26,6 @@ OVER_SEEDS = "the mean over seeds on this test set"
 WITH_ROWS = "the mean over seeds and test rows"
 ROWS_ONLY = "the score of this one seed over test rows; one seed cannot tell how seeds differ"
 NEW_RUN = "the score of one new run"
-PAIRED = "the mean paired difference over seeds"
 
 # With fewer seeds than this, t rests wholly on the scores being normal, and `method` says so.
 FEW_SEEDS = 5
@@ -107,21 +106,6 @@ class Interval:
         return f"{mean} ({100 * self.level:g}% interval {low} to {high}, of {self.label}{tail})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairedDifference(Interval):
-    """The interval of a mean paired difference, with the decision that it supports."""
-
-    told_apart: bool
-    """Whether the two can be told apart: the test at this level, corrected, rejects "no difference"."""
-    pvalue: float
-    """Two-sided, after the correction; at most 1 - level exactly where told_apart."""
-    comparisons: int = 1
-    """Number of comparisons made at once; `level` holds for all of them together."""
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}: {'told apart' if self.told_apart else 'not told apart'}"
-
-
 def format_together(*numbers: float) -> list[str]:
     """Returns the numbers with as many decimals as two digits of their spread need.
 
@@ -175,17 +159,17 @@ def interval_of_mean(values: ArrayLike, level: float = 0.95) -> Interval:
         Student, The probable error of a mean, 1908.
         David and Nagaraja, Order statistics, 2003, section 7.1 (the distribution-free interval).
     """
-    scores = _check_scores("values", values)
+    scores = check_scores("values", values)
     check_number("level", level, above=0, below=1)
-    seeds, mean = len(scores), _mean(scores)
+    seeds, mean = len(scores), mean_of(scores)
     common = {"mean": mean, "level": level, "label": OVER_SEEDS, "seeds": seeds}
     if seeds == 1:
         return Interval(low=-math.inf, high=math.inf, method="one seed cannot tell", **common)
-    if _all_same(scores):
-        low, high, method = _same_scores(mean, known=2.0 ** (1 - seeds) <= 1 - level, what="scores")
+    if all_same(scores):
+        low, high, method = same_scores(mean, known=2.0 ** (1 - seeds) <= 1 - level, what="scores")
         return Interval(low=low, high=high, method=method, **common)
-    half = t_quantile(level, seeds - 1) * _std(scores) / math.sqrt(seeds)
-    return Interval(low=mean - half, high=mean + half, method=_t_method("Student t", seeds), **common)
+    half = t_quantile(level, seeds - 1) * std_of(scores) / math.sqrt(seeds)
+    return Interval(low=mean - half, high=mean + half, method=t_method("Student t", seeds), **common)
 
 
 def prediction_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -207,17 +191,17 @@ def prediction_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     References:
         Hahn and Meeker, Statistical intervals, 1991, sections 4.7 and 5.4.
     """
-    scores = _check_scores("values", values)
+    scores = check_scores("values", values)
     check_number("level", level, above=0, below=1)
-    seeds, mean = len(scores), _mean(scores)
+    seeds, mean = len(scores), mean_of(scores)
     common = {"mean": mean, "level": level, "label": NEW_RUN, "seeds": seeds}
     if seeds == 1:
         return Interval(low=-math.inf, high=math.inf, method="one seed cannot tell", **common)
-    if _all_same(scores):
-        low, high, method = _same_scores(mean, known=(seeds - 1) / (seeds + 1) >= level, what="scores")
+    if all_same(scores):
+        low, high, method = same_scores(mean, known=(seeds - 1) / (seeds + 1) >= level, what="scores")
         return Interval(low=low, high=high, method=method, **common)
-    half = t_quantile(level, seeds - 1) * _std(scores) * math.sqrt(1 + 1 / seeds)
-    return Interval(low=mean - half, high=mean + half, method=_t_method("Student t", seeds), **common)
+    half = t_quantile(level, seeds - 1) * std_of(scores) * math.sqrt(1 + 1 / seeds)
+    return Interval(low=mean - half, high=mean + half, method=t_method("Student t", seeds), **common)
 
 
 def interval_with_rows(
@@ -275,7 +259,7 @@ def interval_with_rows(
         if variance == 0:
             method = f"all scores are the same: Wilson with the {rows} rows"
     elif variance == 0:
-        low, high, method = _same_scores(mean, known=False, what="scores")
+        low, high, method = same_scores(mean, known=False, what="scores")
     else:
         half = t * math.sqrt(variance)
         low, high = mean - half, mean + half
@@ -296,134 +280,7 @@ def interval_with_rows(
     )
 
 
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, level: float = 0.95, comparisons: int = 1
-) -> PairedDifference:
-    """Returns the interval of mean(a - b), where a and b are scores of two recipes on the same seeds.
-
-    Student's t on the S differences at the level 1 - (1 - level) / comparisons (Bonferroni), so that with
-    `comparisons` of them at once no true "no difference" is rejected with probability `level` or more.
-
-    Pairing takes out what a seed does to both. Differences are less skewed than scores, so t is fair with
-    S >= 5 seeds; 2 to 4 are allowed and labelled. One seed cannot tell: infinite ends. Where all differences are
-    the same (no spread to estimate), the sign test decides: p = 2^(1 - S), which needs 6 seeds at 95% and
-    one comparison; the interval is then that point, and infinite below. Nothing is ever told apart by
-    differences that are all 0.
-
-    Args:
-        a: Scores of the first recipe, (S,).
-        b: Scores of the second on the same seeds in the same order, (S,).
-        level: Between 0 and 1, for all comparisons together.
-        comparisons: How many such differences are looked at, so that any may stand out by chance.
-
-    Raises:
-        InputError: if lengths differ or a score is not finite.
-
-    Example:
-        >>> print(paired_difference([0.93, 0.95, 0.94, 0.96, 0.95], [0.90, 0.93, 0.90, 0.93, 0.92]))
-        0.030 (95% interval 0.021 to 0.039, of the mean paired difference over seeds; 5 seeds): told apart
-
-    References:
-        Student, The probable error of a mean, 1908 (the paired form).
-        Dunn, Multiple comparisons among means, 1961 (Bonferroni's inequality for intervals).
-    """
-    first, second = _check_scores("a", a), _check_scores("b", b)
-    check_number("level", level, above=0, below=1)
-    check_number("comparisons", comparisons, least=1, integer=True)
-    if len(first) != len(second):
-        rule = f"paired with b by seed: {len(second)} values"
-        raise InputError("a", rule, len(first), "Leave out a seed that diverged in both, and say how many.")
-    differences = first - second
-    seeds, mean = len(differences), _mean(differences)
-    scale = float(max(np.abs(first).max(), np.abs(second).max()))
-    correction = "" if comparisons == 1 else f", Bonferroni over {comparisons} comparisons"
-    if seeds == 1:
-        low, high, method, pvalue = -math.inf, math.inf, "one seed cannot tell", 1.0
-    elif _all_same(differences, scale):
-        zero = abs(mean) <= _rounding(scale)
-        sign = min(1.0, 2.0 ** (1 - seeds) * comparisons)
-        low, high, method = _same_scores(mean, known=sign <= 1 - level, what="differences")
-        method, pvalue = method + f"; sign test{correction}", 1.0 if zero else sign
-    else:
-        error = _std(differences) / math.sqrt(seeds)
-        half = t_quantile(level, seeds - 1, comparisons) * error
-        low, high = mean - half, mean + half
-        pvalue = min(1.0, 2 * comparisons * float(stdtr(seeds - 1, -abs(mean) / error)))
-        method = _t_method("paired Student t", seeds) + correction
-    return PairedDifference(
-        mean=mean,
-        low=low,
-        high=high,
-        level=level,
-        method=method,
-        label=PAIRED,
-        seeds=seeds,
-        told_apart=pvalue <= 1 - level,
-        pvalue=pvalue,
-        comparisons=comparisons,
-    )
-
-
-def seeds_needed(
-    differences: ArrayLike,
-    level: float = 0.95,
-    power: float = 0.8,
-    comparisons: int = 1,
-    most: int = 100_000,
-) -> int | None:
-    """Returns the total number of seeds that would tell these differences apart from 0, or None above `most`.
-
-    The smallest S for which the paired t test at the (corrected) level rejects on the right side with
-    probability `power`, if the true mean and spread are those of `differences` (noncentral t). It plans on what was seen:
-    a difference that was picked because it is large needs more seeds than this says.
-
-    Args:
-        differences: a - b by seed, at least 2, (S,).
-        level: Between 0 and 1.
-        power: Wanted probability of telling them apart.
-        comparisons: As in `paired_difference`.
-        most: Where to stop looking.
-
-    Raises:
-        InputError: if there are fewer than 2 differences or one is not finite.
-
-    Example:
-        >>> seeds_needed([0.5, 1.5])
-        7
-
-    References:
-        Cohen, Statistical power analysis for the behavioral sciences, 1988, chapter 2.
-    """
-    values = _check_scores("differences", differences, least=2)
-    check_number("level", level, above=0, below=1)
-    check_number("power", power, above=0, below=1)
-    check_number("comparisons", comparisons, least=1, integer=True)
-    check_number("most", most, least=2, integer=True)
-    mean = abs(_mean(values))
-    if mean <= _rounding(float(np.abs(values).max())):
-        return None
-    if _all_same(values):
-        needed = math.ceil(1 - math.log2((1 - level) / comparisons))
-        return needed if needed <= most else None
-    effect = mean / _std(values)
-
-    def enough(seeds: int) -> bool:
-        reached = 1 - float(
-            nctdtr(seeds - 1, effect * math.sqrt(seeds), t_quantile(level, seeds - 1, comparisons))
-        )
-        # The noncentral distribution has no number for huge effects, which any test would see.
-        return math.isnan(reached) or reached >= power
-
-    if not enough(most):
-        return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
-
-
-def _check_scores(field: str, values: ArrayLike, least: int = 1) -> np.ndarray:
+def check_scores(field: str, values: ArrayLike, least: int = 1) -> np.ndarray:
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim != 1 or len(scores) < least:
         raise InputError(field, f"a list of at least {least} number{'s' * (least > 1)}", values)
@@ -434,33 +291,33 @@ def _check_scores(field: str, values: ArrayLike, least: int = 1) -> np.ndarray:
     return scores
 
 
-def _mean(scores: np.ndarray) -> float:
+def mean_of(scores: np.ndarray) -> float:
     # The mean of equal numbers may round to another number; keep it among the scores.
     return min(max(float(scores.mean()), float(scores.min())), float(scores.max()))
 
 
-def _std(scores: np.ndarray) -> float:
+def std_of(scores: np.ndarray) -> float:
     return float(scores.std(ddof=1))
 
 
-def _rounding(scale: float) -> float:
+def rounding_of(scale: float) -> float:
     return 16 * float(np.finfo(np.float64).eps) * scale
 
 
-def _all_same(scores: np.ndarray, scale: float | None = None) -> bool:
+def all_same(scores: np.ndarray, scale: float | None = None) -> bool:
     """Returns whether the scores differ by no more than rounding does."""
     scale = float(np.abs(scores).max()) if scale is None else scale
-    return float(np.ptp(scores)) <= _rounding(scale) or _std(scores) == 0
+    return float(np.ptp(scores)) <= rounding_of(scale) or std_of(scores) == 0
 
 
-def _same_scores(mean: float, *, known: bool, what: str) -> tuple[float, float, str]:
+def same_scores(mean: float, *, known: bool, what: str) -> tuple[float, float, str]:
     method = f"all {what} are the same, so their spread cannot be estimated"
     if known:
         return mean, mean, method + "; the range of what was seen is taken"
     return -math.inf, math.inf, method
 
 
-def _t_method(name: str, seeds: int) -> str:
+def t_method(name: str, seeds: int) -> str:
     few = f" (only {seeds} seeds: rests on normal scores)" if seeds < FEW_SEEDS else ""
     return f"{name} with {seeds - 1} degrees of freedom{few}"
 
@@ -468,7 +325,7 @@ def _t_method(name: str, seeds: int) -> str:
 def _crossed_variance(scores: np.ndarray) -> tuple[float, float]:
     """Returns the variance of the grand mean of crossed seeds and rows, and its degrees of freedom."""
     seeds, rows = scores.shape
-    if _all_same(scores.ravel()):
+    if all_same(scores.ravel()):
         return 0.0, float(rows - 1)
     if seeds == 1:
         return float(scores.var(ddof=1)) / rows, float(rows - 1)
@@ -479,16 +336,15 @@ def _crossed_variance(scores: np.ndarray) -> tuple[float, float]:
     ms_seed = rows * float(by_seed.var(ddof=1))
     ms_row = seeds * float(by_row.var(ddof=1))
     ms_rest = float((rest**2).sum()) / df_rest
-    # S n var(mean) = (ms_seed - ms_rest)+ + (ms_row - ms_rest)+ + ms_rest; each kept with its sign.
-    parts = [(ms_rest, df_rest)]
-    for ms, df in ((ms_seed, df_seed), (ms_row, df_row)):
-        if ms > ms_rest:
-            parts += [(ms, df), (-ms_rest, df_rest)]
-    merged: dict[int, float] = {}
-    for ms, df in parts:
-        merged[df] = merged.get(df, 0.0) + ms
-    total = sum(merged.values())
-    spread = sum(ms**2 / df for df, ms in merged.items())
+    # S n var(mean) = (ms_seed - ms_rest)+ + (ms_row - ms_rest)+ + ms_rest
+    seen_seed, seen_row = ms_seed > ms_rest, ms_row > ms_rest
+    terms = (
+        (seen_seed, ms_seed, df_seed),
+        (seen_row, ms_row, df_row),
+        (1 - seen_seed - seen_row, ms_rest, df_rest),
+    )
+    total = sum(times * ms for times, ms, _ in terms)
+    spread = sum((times * ms) ** 2 / df for times, ms, df in terms)
     return total / (seeds * rows), total**2 / spread
 
 
