@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from thalweg.population._checkpoint import Checkpointer, write_history
 from thalweg.population._control import Control
@@ -62,6 +63,22 @@ class Session:
         population.release([n for n in range(len(population)) if n not in kept])
         if name in self._checkpoints:
             self._checkpoints[name].save()
+
+    def announce(self, steps: int) -> None:
+        """Tells the control how many member-steps the whole run will take."""
+        if self.control.on_size is not None:
+            self.control.on_size(steps)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keeps a decision with the run, so that a resumed run takes the same one."""
+        if self.folder is not None:
+            self.folder.write_json(f"{name}.json", value)
+
+    def recall(self, name: str) -> Any:
+        """Returns a decision that the run took before it was interrupted, or None."""
+        if self.folder is None or not self.folder.has(f"{name}.json"):
+            return None
+        return self.folder.read_json(f"{name}.json")
 
     def log(self, kind: str, **detail: object) -> None:
         """Writes an event to the run's log, where there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class Tuning:
 
 
 def search(
-    session: Session, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int, size: Size | None = None
+    session: Session, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int
 ) -> Tuning | None:
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
@@ -118,7 +118,6 @@ def search(
         budget: What may be spent.
         seeds: Fresh seeds of the confirmation, >= 2.
         seed: Of the search: the space, the screening stream, and the start of the other seeds.
-        size: The size that a resumed run had.
 
     Raises:
         InputError: where recipe, axes or budget do not fit the task.
@@ -128,8 +127,10 @@ def search(
     def draw(num: int) -> list[Recipe]:
         return sample_recipes(base, axes, num, seed)
 
-    size = size or size_search(task, base, draw, budget=budget, seeds=seeds, plan=session.plan)
-    session.log("sized", screened=size.screened, seeds=size.seeds, steps=size.steps)
+    known = session.recall("size")
+    size = Size(**known) if known else size_search(task, base, draw, budget=budget, seeds=seeds, plan=session.plan)
+    session.remember("size", asdict(size))
+    session.announce(size.steps)
     higher = METRICS[task.metric].higher_is_better
     recipes = draw(size.screened)
 
@@ -238,8 +239,6 @@ def _final_score(population: Population, number: int) -> float:
 
 def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, seed: int) -> Tuning:
     """Trains winner and runner-up on seeds that chose nothing, scores them, and opens the test rows once."""
-    from dataclasses import replace
-
     task = session.task
     pair = chosen[:2]
     fresh = [seed + _CONFIRMATION_FROM + k for k in range(seeds)]

@@ -1,0 +1,73 @@
+"""`thalweg tune`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from thalweg.cli._options import base_recipe, data_options, load, plan_of, recipe_options, run_options, run_path
+from thalweg.cli._progress import controlled
+
+
+@click.command("tune")
+@data_options
+@recipe_options
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="AXIS",
+    help="What varies: optimizer=sgd,adamw, lr=1e-4..1 or lr=1e-4..1:12; repeatable. Default: by the model.",
+)
+@click.option("--budget", metavar="AMOUNT", help="60s, 10m or 2e6steps (steps summed over all members).")
+@click.option("--seeds", default=10, show_default=True, help="Fresh seeds that confirm the winner.")
+@run_options
+@click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run.")
+def command(
+    data: str | None,
+    model: str | None,
+    recipe_file: str | None,
+    changes: tuple[str, ...],
+    vary: tuple[str, ...],
+    budget: str | None,
+    seeds: int,
+    seed: int,
+    out: str | None,
+    threads: int | None,
+    as_json: bool,
+    resumed: str | None,
+    **options: Any,
+) -> int:
+    """Find the recipe to use on DATA: the name of a task or a file.
+
+    Hundreds of recipes are screened, the better ones train for longer, the finalists are compared on fresh
+    seeds, and the test rows are opened once.
+    """
+    from thalweg.core import InputError
+    from thalweg.workflows import resume, tune
+
+    with controlled("tuning") as control:
+        if resumed is not None:
+            if data is not None:
+                raise InputError("DATA", "left out with --resume, which knows its data", data)
+            result = resume(resumed, control=control)
+        else:
+            task, source = load(data, **options)
+            recipe = base_recipe(task, model, recipe_file, changes)
+            for note in task.notes:
+                click.echo(note, err=True)
+            result = tune(
+                task,
+                recipe,
+                vary=vary,
+                seeds=seeds,
+                budget=budget,
+                seed=seed,
+                out=run_path(out, f"tune-{task.name}"),
+                plan=plan_of(threads),
+                control=control,
+                source=source,
+            )
+    click.echo(json.dumps(result.to_json()) if as_json else str(result))
+    return 0 if result.complete else 130

@@ -1,0 +1,69 @@
+"""The files of a run that hold the task, the model and the report."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from thalweg.core import render, write_atomically, write_text
+from thalweg.population import Population
+from thalweg.recipes import Recipe
+from thalweg.store import RunFolder, save_arrays
+from thalweg.tasks import Task
+
+
+def task_fingerprint(task: Task) -> str:
+    """Returns a digest of the prepared data: equal for the same rows, splits and preparation."""
+    digest = hashlib.sha256()
+    for split in (task.train, task.validation, task.test):
+        for array in (split.x, split.y, split.rows):
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(f"{task.kind} {task.loss} {task.metric}".encode())
+    return digest.hexdigest()[:32]
+
+
+def save_task(folder: RunFolder, task: Task) -> None:
+    """Writes `task.json`, which `predict` prepares new rows with, and `data.npz`, which `train.py` trains on."""
+    folder.write_json(
+        "task.json",
+        {
+            "name": task.name,
+            "kind": task.kind,
+            "loss": task.loss,
+            "metric": task.metric,
+            "input_shape": list(task.input_shape),
+            "output_size": task.output_size,
+            "classes": list(task.classes),
+            "notes": list(task.notes),
+            "preparation": task.preparation.to_json(),
+        },
+    )
+    arrays = {
+        f"{kind}_{name}": getattr(getattr(task, name), kind)
+        for name in ("train", "validation", "test")
+        for kind in ("x", "y")
+    }
+
+    def write(path: Any) -> None:
+        with open(path, "wb") as handle:
+            np.savez_compressed(handle, allow_pickle=False, **arrays)
+
+    write_atomically(folder.path / "data.npz", write)
+
+
+def save_model(folder: RunFolder, population: Population, number: int) -> None:
+    """Writes `model.safetensors`: the state_dict of one member's torch module."""
+    member = population.members[number]
+    arrays = {**population.eval_params(number), **population.snapshot(number).buffers}
+    save_arrays(folder.path / "model.safetensors", arrays, {"seed": member.seed})
+
+
+def save_report(folder: RunFolder, result: Any) -> None:
+    """Writes `report.html` and, where a model was saved, `train.py`."""
+    write_text(folder.path / "report.html", render(result, "html"))
+    recipe: Recipe = result.recipe
+    if result.model_seed is not None and ":" not in recipe.model:
+        write_text(folder.path / "train.py", render(result, "script"))

@@ -1,0 +1,229 @@
+"""`tune`: from data to a recommended recipe with its evidence, in a run folder that can be resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from thalweg.core import InputError, RunError, check_number
+from thalweg.population import Control, Plan, Session, default_plan
+from thalweg.recipes import Axis, Recipe, default_axes, default_recipe, parse_axis, recipe_from_text, recipe_to_text
+from thalweg.store import RunFolder
+from thalweg.studies import Budget, parse_budget, search
+from thalweg.tasks import Task, load_task
+from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint
+from thalweg.workflows._results import TuneResult
+
+#: fresh seeds of the confirmation
+DEFAULT_SEEDS = 10
+
+
+def tune(
+    task: Any,
+    recipe: Recipe | str | None = None,
+    *,
+    vary: Sequence[Axis | str] | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    budget: Budget | str | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    plan: Plan | None = None,
+    control: Control | None = None,
+    source: dict[str, Any] | None = None,
+) -> TuneResult:
+    """Returns the recipe to use on a task, with what it was compared to and how sure that is.
+
+    Args:
+        task: A `Task`, or anything that `load_task` takes.
+        recipe: Where the search starts, as a `Recipe` or a `--model` text; default is an MLP with 128 units.
+        vary: Axes, as `Axis` or text (`lr=1e-4..1`); default depends on the model (docs/how-to-choose.md).
+        seeds: Fresh seeds that confirm winner and runner-up, at least 2.
+        budget: Text (`60s`, `2e6steps`) or `Budget`; default screens 324 recipes (36 for models that run in the loop).
+        seed: Of the search; the same seed gives the same run.
+        out: Run folder to write, new or empty; None writes nothing.
+        plan: How members run; default uses all cores.
+        control: Pause, cancel, progress.
+        source: What `load_task` was called with, stored so that `resume` can load the data again.
+
+    Raises:
+        InputError: where an argument does not fit; nothing is written then.
+        RunError: where the disk fills or the folder becomes read-only; what was saved stays good.
+
+    Example:
+        >>> result = tune("iris", vary=["lr=0.01,0.1"], seeds=2, recipe=Recipe(widths=(4,), epochs=3))
+        >>> result.recipe.lr in (0.01, 0.1)
+        True
+    """
+    check_number("seeds", seeds, least=2, integer=True, remedy="An interval needs 2 seeds; 10 is a good number.")
+    check_number("seed", seed, least=0, integer=True)
+    loaded = load_task(task)
+    base = _base_recipe(loaded, recipe)
+    axes = find_axes(loaded, base, vary)
+    limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
+    plan = plan or default_plan()
+    folder = None
+    if out is not None:
+        request = {
+            "source": source or ({"source": task} if isinstance(task, str) else None),
+            "recipe": recipe_to_text(base),
+            "axes": [axis_json(axis) for axis in axes],
+            "seeds": seeds,
+            "seed": seed,
+            "plan": plan.to_json(),
+            "fingerprint": task_fingerprint(loaded),
+        }
+        folder = RunFolder.create(out, "tune", request)
+    return _run(loaded, base, axes, limit, seeds, seed, plan, control, folder)
+
+
+def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult:
+    """Goes on with an interrupted run, under its stored plan, to the result that it would have had.
+
+    Args:
+        run: The run folder.
+        task: The data, where the run was started from Python objects; a run from a name or file loads it itself.
+        control: Pause, cancel, progress.
+
+    Raises:
+        InputError: where the data is needed, or is not the data of the run.
+        RunError: where the folder is no run, or is damaged.
+    """
+    folder = RunFolder(run)
+    if folder.kind != "tune":
+        raise RunError(f"{run} holds a {folder.kind} run; only tune runs can be resumed.")
+    about = folder.about
+    if task is None and about["source"] is None:
+        raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
+    loaded = load_task(**about["source"]) if task is None else load_task(task)
+    if task_fingerprint(loaded) != about["fingerprint"]:
+        raise InputError("task", "the data that the run was started with; it has changed", loaded.name, "Start a new run.")
+    return _run(
+        loaded,
+        recipe_from_text(about["recipe"], source=str(folder.path / "run.json")),
+        [axis_from_json(axis) for axis in about["axes"]],
+        Budget(),
+        about["seeds"],
+        about["seed"],
+        Plan(**about["plan"]),
+        control,
+        folder,
+    )
+
+
+def _run(
+    task: Task,
+    base: Recipe,
+    axes: list[Axis],
+    budget: Budget,
+    seeds: int,
+    seed: int,
+    plan: Plan,
+    control: Control | None,
+    folder: RunFolder | None,
+) -> TuneResult:
+    started = time.monotonic()
+    spent = folder.read_json("timing.json")["seconds"] if folder is not None and folder.has("timing.json") else 0.0
+    session = Session(task, plan, control, folder)
+    found = search(session, base, axes, budget=budget, seeds=seeds, seed=seed)
+    if found is None:
+        raise RunError("interrupted before the first recipe was evaluated." + _resume_hint(folder))
+    complete = not session.control.cancelled
+    result = TuneResult(
+        task=task,
+        base=base,
+        plan=plan,
+        tuning=found,
+        history={name: session.history(name) for name in session.populations},
+        seconds=spent + time.monotonic() - started,
+        complete=complete,
+        model_seed=found.validation.seeds[0] if found.validation is not None else None,
+        run=None if folder is None else folder.path,
+    )
+    if folder is not None:
+        _write(folder, session, result)
+    return result
+
+
+def _resume_hint(folder: RunFolder | None) -> str:
+    return "" if folder is None else f" Go on with: thalweg tune --resume {folder.path}"
+
+
+def _write(folder: RunFolder, session: Session, result: TuneResult) -> None:
+    """Writes the files of a run, result.json last: where that exists, all others do."""
+    from thalweg.core import write_text
+
+    folder.write_json("timing.json", {"seconds": result.seconds})
+    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
+    session.merge_history()
+    save_task(folder, result.task)
+    if result.tuning.runner_up is not None:
+        write_text(folder.path / "runner_up.toml", recipe_to_text(result.tuning.runner_up))
+    if result.model_seed is not None:
+        population = session.populations["confirmation"]
+        number = next(n for n, member in enumerate(population.members) if member.seed == result.model_seed)
+        save_model(folder, population, number)
+    save_report(folder, result)
+    if result.complete:
+        folder.write_json("result.json", result.to_json())
+        folder.log("finished")
+    else:
+        folder.write_json("result.partial.json", result.to_json())
+        folder.log("interrupted")
+
+
+def _base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    changes = {} if task.batch_size_hint is None else {"batch_size": task.batch_size_hint}
+    return default_recipe(len(task.train), model=recipe or "mlp", **changes)
+
+
+def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> list[Axis]:
+    """Returns the axes of a search: the given ones, or the default.
+
+    Where the optimizer varies and the step size does not, the step size is added with its range for each optimizer:
+    optimizers compared at one step size would be compared by that accident.
+
+    Raises:
+        InputError: for an axis that cannot be, or values out of their field's bounds.
+    """
+    if not vary:
+        return default_axes(base, len(task.train))
+    axes = [parse_axis(axis) if isinstance(axis, str) else axis for axis in vary]
+    fields = {axis.field for axis in axes}
+    if "optimizer" in fields and "lr" not in fields:
+        optimizers = next(axis.values for axis in axes if axis.field == "optimizer")
+        axes.append(conditional_lr(optimizers))
+    return axes
+
+
+def conditional_lr(optimizers: Sequence[str]) -> Axis:
+    """Returns the step-size axis whose range depends on the optimizer."""
+    from thalweg.optim import RULES
+
+    return Axis(field="lr", scale="log", given="optimizer", cases={name: RULES[name].lr_range for name in optimizers})
+
+
+def axis_json(axis: Axis) -> dict[str, Any]:
+    """Returns an axis as plain data."""
+    from dataclasses import asdict
+
+    return asdict(axis)
+
+
+def axis_from_json(data: dict[str, Any]) -> Axis:
+    """Returns the axis that `axis_json` described."""
+
+    def value(v: Any) -> Any:
+        return tuple(v) if isinstance(v, list) else v
+
+    cases = data["cases"]
+    return Axis(
+        **{
+            **data,
+            "values": tuple(value(v) for v in data["values"]),
+            "cases": None if cases is None else {name: tuple(ends) for name, ends in cases.items()},
+        }
+    )
