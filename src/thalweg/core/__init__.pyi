@@ -3,6 +3,7 @@ from ._elementwise import constant as constant
 from ._elementwise import erf as erf
 from ._elementwise import exp as exp
 from ._elementwise import expm1 as expm1
+from ._elementwise import log1p as log1p
 from ._elementwise import maximum as maximum
 from ._elementwise import sigmoid as sigmoid
 from ._elementwise import sign as sign

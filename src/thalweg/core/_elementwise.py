@@ -43,6 +43,11 @@ def expm1(x: Any) -> Any:
     return _torch(x).expm1(x)
 
 
+def log1p(x: Any) -> Any:
+    """Returns log(1 + x) without cancellation, elementwise."""
+    return _torch(x).log1p(x)
+
+
 def tanh(x: Any) -> Any:
     """Returns the hyperbolic tangent, elementwise."""
     return _torch(x).tanh(x)
@@ -106,6 +111,11 @@ def _exp(x):
 @overload(expm1)
 def _expm1(x):
     return lambda x: math.expm1(x)
+
+
+@overload(log1p)
+def _log1p(x):
+    return lambda x: math.log1p(x)
 
 
 @overload(tanh)
