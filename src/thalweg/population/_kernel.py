@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from thalweg.core import GAMMA
-from thalweg.models import ACTIVATIONS
+from thalweg.models import ACTIVATIONS, BATCH_NORM_MOMENTUM, NORM_EPS
 from thalweg.optim import RULES, ElementwiseRule, soft_threshold
 from thalweg.tasks import LOSSES
 
@@ -34,8 +34,6 @@ _MATH = {"contract", "nsz", "arcp", "reassoc"}
 (IN, OUT, PIECES, NORM, ACTIVATION, WEIGHT, BIAS, SCALE, SHIFT, SLOPE, MEAN, VAR) = range(12)
 NUM_COLUMNS = 12
 NORM_NONE, NORM_BATCH, NORM_LAYER = 0, 1, 2
-NORM_EPS = 1e-5
-NORM_MOMENTUM = 0.1
 
 #: columns of a layer's scratch row
 (LINEAR, NORMED, ACTIVE, MASK, HIDDEN, GRAD_OUT, GRAD_LINEAR, XHAT, STATS) = range(9)
@@ -345,7 +343,7 @@ def _lay_out_scratch(layers, B):
             offsets[k, column] = top
             if column == STATS:
                 size = 2 * max(B, wide)
-            elif column == LINEAR or column == NORMED or column == GRAD_LINEAR or column == XHAT:
+            elif column in (LINEAR, NORMED, GRAD_LINEAR, XHAT):
                 size = B * wide
             else:
                 size = B * layers[k, OUT]
@@ -371,7 +369,7 @@ def _batch_norm(z, xhat, out, scale, shift, mean, var, stats, training):
     B, D = z.shape
     one = z.dtype.type(1.0)
     inv_b = z.dtype.type(1.0 / B)
-    eps, rate = z.dtype.type(NORM_EPS), z.dtype.type(NORM_MOMENTUM)
+    eps, rate = z.dtype.type(NORM_EPS), z.dtype.type(BATCH_NORM_MOMENTUM)
     mu, inv = stats[:D], stats[D : 2 * D]
     if training:
         for j in range(D):

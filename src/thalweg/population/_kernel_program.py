@@ -32,7 +32,7 @@ class _Packing:
         self.places, self.size = _lay_out(architecture.parameters)
         self.buffer_places, self.buffer_size = _lay_out(architecture.buffers)
         self.layers = _layer_table(architecture, self.places, self.buffer_places)
-        self.num_parameters = sum(math.prod(spec.shape) for spec in architecture.parameters)
+        self.num_parameters = architecture.num_params
 
     def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Returns views of a flat vector by parameter name."""
@@ -61,7 +61,7 @@ def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_plac
     for spec in architecture.parameters:
         by_role[spec.layer, spec.role] = places[spec.name][0]
     for spec in architecture.buffers:
-        by_role[spec.layer, spec.role] = buffer_places[spec.name][0]
+        by_role[spec.layer, "running_var" if spec.start else "running_mean"] = buffer_places[spec.name][0]
     num_layers = len(architecture.hidden) + 1
     table = np.full((num_layers, k.NUM_COLUMNS), -1, np.int64)
     for index in range(num_layers):
@@ -135,8 +135,7 @@ class KernelProgram(Program):
             view[...] = start[name]
         for spec in architecture.buffers:
             at, shape = packing.buffer_places[spec.name]
-            if spec.role == "running_var":
-                self._buffers[index][at : at + math.prod(shape)] = 1
+            self._buffers[index][at : at + math.prod(shape)] = spec.start
         self._reset_slots(index)
 
     def _start(self, architecture: Architecture, member: Member) -> dict[str, np.ndarray]:
@@ -305,7 +304,7 @@ class KernelProgram(Program):
 
 def task_architecture(task: Task, recipe: Recipe) -> Architecture:
     """Returns the dense network that a recipe means on a task."""
-    pieces = {"pieces": int(recipe.activation_parameter or 2)} if recipe.activation == "maxout" else {}
+    pieces = int(recipe.activation_parameter or 2) if recipe.activation == "maxout" else None
     return mlp_architecture(
         math.prod(task.input_shape),
         task.output_size,
@@ -313,7 +312,7 @@ def task_architecture(task: Task, recipe: Recipe) -> Architecture:
         activation=recipe.activation,
         norm=recipe.norm,
         dropout=recipe.dropout > 0,
-        **pieces,
+        pieces=pieces,
     )
 
 
