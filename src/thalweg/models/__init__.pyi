@@ -11,6 +11,11 @@ from ._architecture import ParameterSpec as ParameterSpec
 from ._architecture import mlp_architecture as mlp_architecture
 from ._build import build_cnn as build_cnn
 from ._build import build_mlp as build_mlp
+from ._init import INITS as INITS
+from ._init import Init as Init
+from ._init import init_generator as init_generator
+from ._init import init_module as init_module
+from ._init import init_parameters as init_parameters
 from ._layers import Dropout as Dropout
 from ._layers import ElementwiseActivation as ElementwiseActivation
 from ._layers import Maxout as Maxout
