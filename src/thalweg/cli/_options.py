@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 _DATA = [
     click.argument("data", required=False),
-    click.option("--target", metavar="COLUMN", help="Column to predict; several, joined by commas, for several targets."),
+    click.option(
+        "--target", metavar="COLUMN", help="Column to predict; several, joined by commas, for several targets."
+    ),
     click.option("--kind", help="Kind of target: regression, binary, multiclass or multilabel. Inferred by default."),
-    click.option("--loss", help="Loss: mse, mae, huber, bce or cross_entropy. Chosen by the kind of target by default."),
+    click.option(
+        "--loss", help="Loss: mse, mae, huber, bce or cross_entropy. Chosen by the kind of target by default."
+    ),
     click.option("--metric", help="Score by which recipes are compared: accuracy, log_loss, rmse, r2, ..."),
     click.option("--missing", help="What to do with missing values: drop or mean. Refused by default."),
 ]
@@ -73,10 +77,14 @@ def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes:
     from thalweg.recipes import default_recipe, parse_value, read_recipe
 
     if recipe_file is not None and model is not None:
-        raise InputError("--model", "left out with --recipe, which names a model", model, "Use --set model=... instead.")
+        raise InputError(
+            "--model", "left out with --recipe, which names a model", model, "Use --set model=... instead."
+        )
     hint = {} if task.batch_size_hint is None else {"batch_size": task.batch_size_hint}
     base = (
-        read_recipe(recipe_file) if recipe_file is not None else default_recipe(len(task.train), model=model or "mlp", **hint)
+        read_recipe(recipe_file)
+        if recipe_file is not None
+        else default_recipe(len(task.train), model=model or "mlp", **hint)
     )
     values = {}
     for change in changes:

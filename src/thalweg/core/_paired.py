@@ -40,9 +40,7 @@ class PairedDifference(Interval):
         return f"{super().__str__()}: {'told apart' if self.told_apart else 'not told apart'}"
 
 
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, level: float = 0.95, comparisons: int = 1
-) -> PairedDifference:
+def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, comparisons: int = 1) -> PairedDifference:
     """Returns the interval of mean(a - b), where a and b are scores of two recipes on the same seeds.
 
     Student's t on the S differences at the level 1 - (1 - level) / comparisons (Bonferroni), so that with
@@ -152,9 +150,7 @@ def seeds_needed(
     effect = mean / std_of(values)
 
     def enough(seeds: int) -> bool:
-        reached = 1 - float(
-            nctdtr(seeds - 1, effect * math.sqrt(seeds), t_quantile(level, seeds - 1, comparisons))
-        )
+        reached = 1 - float(nctdtr(seeds - 1, effect * math.sqrt(seeds), t_quantile(level, seeds - 1, comparisons)))
         # The noncentral distribution has no number for huge effects, which any test would see.
         return math.isnan(reached) or reached >= power
 

@@ -160,8 +160,7 @@ def _prelu_parameter_slope(z, p):
 register_activation(
     Activation(
         name="prelu",
-        doc="z where z > 0, else p z; p is trained, one for each layer, from 0.25 (He et al., 2015; "
-        "torch.nn.PReLU)",
+        doc="z where z > 0, else p z; p is trained, one for each layer, from 0.25 (He et al., 2015; torch.nn.PReLU)",
         value=_leaky_relu,
         slope=_leaky_relu_slope,
         gain=_leaky_gain,
@@ -250,8 +249,7 @@ register_activation(
 register_activation(
     Activation(
         name="maxout",
-        doc="the largest of 2 linear units, so the layer before has twice the weights (Goodfellow et al., "
-        "2013)",
+        doc="the largest of 2 linear units, so the layer before has twice the weights (Goodfellow et al., 2013)",
         value=_identity,
         slope=_identity_slope,
         # the larger of two standard normal numbers has second moment 1: with the smaller's it makes 2

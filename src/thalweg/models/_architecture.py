@@ -119,6 +119,7 @@ def mlp_architecture(
     activation: str = "relu",
     norm: str = "none",
     dropout: bool = False,
+    pieces: int | None = None,
 ) -> Architecture:
     """Returns the description of an MLP, or of a linear model where `widths` is empty.
 
@@ -129,6 +130,7 @@ def mlp_architecture(
         activation: A name of `ACTIVATIONS`.
         norm: none, batch or layer.
         dropout: Whether every hidden layer ends in dropout.
+        pieces: Linear units for each output of maxout; None for the activation's default.
     Returns:
         The architecture; its layers are named linear1, norm1, activation1, dropout1, ..., output.
     Raises:
@@ -159,7 +161,7 @@ def mlp_architecture(
         layer = DenseLayer(
             in_dim=last,
             out_dim=width,
-            pieces=chosen.pieces,
+            pieces=chosen.pieces if pieces is None else pieces,
             norm=norm,
             activation=activation,
             dropout=dropout,

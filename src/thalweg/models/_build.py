@@ -43,9 +43,7 @@ def build_mlp(
         number = i + 1
         layers[f"linear{number}"] = nn.Linear(layer.in_dim, layer.num_units)
         if layer.norm == "batch":
-            layers[f"norm{number}"] = nn.BatchNorm1d(
-                layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM
-            )
+            layers[f"norm{number}"] = nn.BatchNorm1d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
         elif layer.norm == "layer":
             layers[f"norm{number}"] = nn.LayerNorm(layer.num_units, eps=NORM_EPS)
         layers[f"activation{number}"] = activation_module(layer.activation, activation_parameter)
@@ -97,6 +95,8 @@ def build_cnn(
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("norm", norm, NORMS)
     pieces = ACTIVATIONS[activation].pieces
+    if pieces > 1 and activation_parameter is not None:
+        pieces = int(activation_parameter)
     last, height, width = (int(n) for n in input_shape)
     most = min(height, width).bit_length() - 1  # halvings until a side is gone
     if len(channels) > most:

@@ -252,9 +252,7 @@ def _check(name: str, scale: float | None, batch: object, also: Iterable[str] = 
     if scale is not None:
         check_number("init_scale", scale, least=0)
     if name == "lsuv" and batch is None:
-        raise InputError(
-            "batch", "given for init='lsuv'", None, "Pass some rows of inputs, or use init='he'."
-        )
+        raise InputError("batch", "given for init='lsuv'", None, "Pass some rows of inputs, or use init='he'.")
     return INITS[name]
 
 

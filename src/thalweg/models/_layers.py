@@ -162,7 +162,7 @@ def activation_module(name: str, parameter: float | None = None) -> nn.Module:
     activation = ACTIVATIONS[name]
     p = activation.parameter if parameter is None else float(parameter)
     if activation.pieces > 1:
-        return Maxout(activation.pieces)
+        return Maxout(activation.pieces if parameter is None else int(parameter))
     if name in _TORCH_MODULES:
         return _TORCH_MODULES[name](0.0 if p is None else p)
     return ElementwiseActivation(name, p)

@@ -119,9 +119,7 @@ class Muon:
             rows, columns = self._matrix_shape(w)
             flat = update.reshape(*((w.shape[0],) if self.stacked else ()), rows, columns)
             scale = 0.2 * math.sqrt(max(rows, columns))
-            moved[name] = (1 - lr * hyper["weight_decay"]) * w - lr * scale * orthogonalize(flat).reshape(
-                w.shape
-            )
+            moved[name] = (1 - lr * hyper["weight_decay"]) * w - lr * scale * orthogonalize(flat).reshape(w.shape)
             new_state["momentum"][name] = m
         return {name: moved[name] for name in params}, new_state
 

@@ -110,8 +110,7 @@ class ElementwiseRule:
         """Returns the state before the first step: slot -> tree, and `step` = 0."""
         copied = self.start or {}
         state: dict[str, Any] = {
-            slot: {k: w.clone() if slot in copied else w * 0 for k, w in params.items()}
-            for slot in self.slots
+            slot: {k: w.clone() if slot in copied else w * 0 for k, w in params.items()} for slot in self.slots
         }
         state["step"] = 0
         return state

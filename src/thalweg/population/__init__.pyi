@@ -3,6 +3,7 @@ from ._contract import Program as Program
 from ._contract import Snapshot as Snapshot
 from ._control import Control as Control
 from ._loop_program import build_module as build_module
+from ._loop_program import empty_module as empty_module
 from ._planner import PROGRAMS as PROGRAMS
 from ._planner import Plan as Plan
 from ._planner import default_plan as default_plan

@@ -112,6 +112,7 @@ class Program(ABC):
     def num_parameters(self, index: int) -> int:
         """Returns the number of trained parameters of a member."""
 
+    @abstractmethod
     def release(self, index: int) -> None:
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
 
@@ -125,15 +126,14 @@ class Program(ABC):
         member, pace = self.members[index], self.paces[index]
         recipe = member.recipe
         values = {name: getattr(recipe, name) for name in RULES[recipe.optimizer].hyper if name != "seed"}
-        factor = SCHEDULES[recipe.schedule](
-            np.asarray(t) - 1,
-            pace.total_steps,
-            steps_per_epoch=pace.steps_per_epoch,
-            warmup=recipe.warmup,
-            gamma=recipe.schedule_gamma,
-        )
+        schedule = SCHEDULES[recipe.schedule]
+        factor: Any = 1.0
+        if schedule.shape is not None:
+            factor = schedule.factor(
+                np.asarray(t) - 1, pace.total_steps, warmup=recipe.warmup, schedule_gamma=recipe.schedule_gamma
+            )
         lr = recipe.lr * lr_scale * factor
-        values["lr"] = lr if np.ndim(t) else float(lr)
+        values["lr"] = np.broadcast_to(lr, np.shape(t)) if np.ndim(t) else float(lr)
         values["seed"] = member.seed
         return values
 

@@ -78,12 +78,20 @@ def _loop(function: Callable[..., Any]) -> Any:
     return njit(function, fastmath=_MATH, error_model="numpy", nogil=True)
 
 
-def _chain(loops: list[Any], link: Callable[[int, Any, Any], Any], last: Any) -> Any:
-    """Returns one function that picks a loop by number: a static if-chain, so nothing is called by pointer."""
-    chain = last
-    for number in reversed(range(len(loops))):
-        chain = link(number, loops[number], chain)
-    return chain
+def _switch(functions: list[Any], arguments: str) -> Any:
+    """Returns one compiled function (number, *arguments) that calls the function of that number.
+
+    numba cannot index a tuple of functions at run time, so the if-chain is written out, flat: a nested one would be
+    optimised again at each level.
+    """
+    lines = [f"def switch(number, {arguments}):"]
+    for number in range(len(functions)):
+        lines.append(f"    if number == {number}:")
+        lines.append(f"        return f{number}({arguments})")
+    lines.append(f"    return f{len(functions) - 1}({arguments})")
+    scope = {f"f{number}": function for number, function in enumerate(functions)}
+    exec("\n".join(lines), scope)
+    return njit(scope["switch"], nogil=True)
 
 
 # ---- update rules -------------------------------------------------------------------------------------------------
@@ -146,29 +154,9 @@ def _prox_loop(rule: ElementwiseRule) -> Any:
     return _loop(two)
 
 
-def _link_update(number, loop, rest):
-    def pick(rule, w, g, s, c):
-        if rule == number:
-            loop(w, g, s, c)
-        else:
-            rest(rule, w, g, s, c)
-
-    return njit(pick, nogil=True)
-
-
-def _link_prox(number, loop, rest):
-    def pick(rule, w, s, c, l1):
-        if rule == number:
-            loop(w, s, c, l1)
-        else:
-            rest(rule, w, s, c, l1)
-
-    return njit(pick, nogil=True)
-
-
 _rules: list[ElementwiseRule] = [RULES[name] for name in KERNEL_RULES]  # type: ignore[misc]
-_apply_update = _chain([_update_loop(r) for r in _rules], _link_update, njit(lambda rule, w, g, s, c: None))
-_apply_prox = _chain([_prox_loop(r) for r in _rules], _link_prox, njit(lambda rule, w, s, c, l1: None))
+_apply_update = _switch([_update_loop(rule) for rule in _rules], "w, g, s, c")
+_apply_prox = _switch([_prox_loop(rule) for rule in _rules], "w, s, c, l1")
 
 
 # ---- activations --------------------------------------------------------------------------------------------------
@@ -194,29 +182,9 @@ def _slope_loop(activation: Any) -> Any:
     return _loop(loop)
 
 
-def _link_value(number, loop, rest):
-    def pick(activation, z, a, p):
-        if activation == number:
-            loop(z, a, p)
-        else:
-            rest(activation, z, a, p)
-
-    return njit(pick, nogil=True)
-
-
-def _link_slope(number, loop, rest):
-    def pick(activation, z, a, g, p):
-        if activation == number:
-            loop(z, a, g, p)
-        else:
-            rest(activation, z, a, g, p)
-
-    return njit(pick, nogil=True)
-
-
 _activations = [ACTIVATIONS[name] for name in KERNEL_ACTIVATIONS]
-_apply_value = _chain([_value_loop(a) for a in _activations], _link_value, njit(lambda activation, z, a, p: None))
-_apply_slope = _chain([_slope_loop(a) for a in _activations], _link_slope, njit(lambda activation, z, a, g, p: None))
+_apply_value = _switch([_value_loop(activation) for activation in _activations], "z, a, p")
+_apply_slope = _switch([_slope_loop(activation) for activation in _activations], "z, a, g, p")
 
 _learned = [a for a in _activations if a.learned]
 assert len(_learned) == 1, "the kernel knows one activation with a trained parameter (prelu)"
@@ -282,19 +250,9 @@ def _softmax_loss(out, y_real, y_class, rows, delta, p, smoothing):
     return total / B
 
 
-def _link_loss(number, loop, rest):
-    def pick(loss, out, y_real, y_class, rows, delta, p, smoothing):
-        if loss == number:
-            return loop(out, y_real, y_class, rows, delta, p, smoothing)
-        return rest(loss, out, y_real, y_class, rows, delta, p, smoothing)
-
-    return njit(pick, nogil=True)
-
-
-_apply_loss = _chain(
+_apply_loss = _switch(
     [_softmax_loss if LOSSES[name].rowwise else _loss_loop(LOSSES[name]) for name in KERNEL_LOSSES],
-    _link_loss,
-    njit(lambda loss, out, y_real, y_class, rows, delta, p, smoothing: np.nan),
+    "out, y_real, y_class, rows, delta, p, smoothing",
 )
 
 
@@ -625,7 +583,7 @@ def _train(
         order: (E, n) row order of the epochs from `first_epoch`.
         first_step: Steps done before.
         coefficients: (num_steps, 8) of the update rule.
-        l1: Proximal L1 strength on weights. l2: strength of the squared penalty on weights.
+        l1: Proximal L1 strength on weights, or None. l2: strength of the squared penalty on weights.
         clip_norm: Largest norm of the gradient; 0 is off.
         losses: (num_steps,) mean loss of every batch, written.
     """
@@ -670,7 +628,7 @@ def _train(
         row = coefficients[s]
         c = (row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
         _apply_update(rule, theta, grad, slots, c)
-        if l1 > 0:
+        if l1 is not None:  # numba drops this branch, and its compilation, where l1 is None
             for k in range(L):
                 begin = layers[k, WEIGHT]
                 end = begin + layers[k, IN] * layers[k, OUT] * layers[k, PIECES]

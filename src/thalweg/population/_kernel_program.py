@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
-from thalweg.core import Purpose, derive_key
+from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
 from thalweg.optim import RULES, ElementwiseRule
 from thalweg.population import _kernel
@@ -118,7 +119,7 @@ class KernelProgram(Program):
 
     def _add(self, index: int, member: Member) -> None:
         recipe = member.recipe
-        architecture = task_architecture(self.task, recipe)
+        architecture = dense_architecture(recipe, self.task.input_shape, self.task.output_size)
         packing = self._packings.setdefault(architecture, _Packing(architecture))
         rule = RULES[recipe.optimizer]
         assert isinstance(rule, ElementwiseRule)
@@ -220,7 +221,7 @@ class KernelProgram(Program):
             real(recipe.dropout),
             np.uint64(derive_key(member.seed, Purpose.DROPOUT)),
             real(_activation_parameter(recipe)),
-            real(l1),
+            real(l1) if l1 > 0 else None,
             real(l2),
             float(recipe.clip_norm or 0),
             losses,
@@ -302,12 +303,12 @@ class KernelProgram(Program):
         self._theta[index] = self._slots[index] = self._buffers[index] = None
 
 
-def task_architecture(task: Task, recipe: Recipe) -> Architecture:
-    """Returns the dense network that a recipe means on a task."""
+def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:
+    """Returns the dense network that a recipe means for rows of a shape."""
     pieces = int(recipe.activation_parameter or 2) if recipe.activation == "maxout" else None
     return mlp_architecture(
-        math.prod(task.input_shape),
-        task.output_size,
+        math.prod(input_shape),
+        output_size,
         () if recipe.model == "linear" else recipe.widths,
         activation=recipe.activation,
         norm=recipe.norm,
@@ -316,12 +317,10 @@ def task_architecture(task: Task, recipe: Recipe) -> Architecture:
     )
 
 
-def init_batch(task: Task, seed: int, num_rows: int = 256) -> np.ndarray:
-    """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, D)."""
-    from thalweg.core import epoch_order
-
+def init_batch(task: Task, seed: int, num_rows: int = 256) -> torch.Tensor:
+    """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, ...)."""
     rows = epoch_order(seed, 0, len(task.train.rows))[:num_rows]
-    return task.train.x[rows].reshape(len(rows), -1)
+    return torch.from_numpy(task.train.x[rows])
 
 
 def _activation_parameter(recipe: Recipe) -> float:

@@ -15,7 +15,7 @@ from thalweg.core import Purpose, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
 from thalweg.optim import RULES, clip_by_norm, soft_threshold
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
-from thalweg.population._kernel_program import init_batch, task_architecture
+from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
 
@@ -210,34 +210,60 @@ def build_module(task: Task, recipe: Recipe, seed: int) -> nn.Module:
     if ":" in recipe.model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_key(seed, Purpose.INIT) >> 1)
-            module = load_module(recipe.model, task.input_shape, task.output_size)
+            module = empty_module(recipe, task.input_shape, task.output_size)
         if recipe.init != "keep":
-            init_module(module, recipe.init, seed, scale=recipe.init_scale)
+            init_module(module, recipe.init, seed, recipe.init_scale, batch=_batch_for(task, recipe, seed))
         return module
     if recipe.model == "cnn":
-        module = build_cnn(
-            task.input_shape,
-            task.output_size,
-            recipe.widths,
+        module = empty_module(recipe, task.input_shape, task.output_size)
+        init_module(
+            module,
+            recipe.init,
+            seed,
+            recipe.init_scale,
             activation=recipe.activation,
             activation_parameter=recipe.activation_parameter,
-            norm=recipe.norm,
-            dropout=recipe.dropout,
+            batch=_batch_for(task, recipe, seed),
         )
-        init_module(module, recipe.init, seed, scale=recipe.init_scale, activation=recipe.activation)
         return module
-    architecture = task_architecture(task, recipe)
-    module = build_mlp(architecture, activation_parameter=recipe.activation_parameter, dropout=recipe.dropout)
+    module = empty_module(recipe, task.input_shape, task.output_size)
+    architecture = dense_architecture(recipe, task.input_shape, task.output_size)
     start = init_parameters(
         architecture,
         recipe.init,
         seed,
         scale=recipe.init_scale,
         activation_parameter=recipe.activation_parameter,
-        batch=init_batch(task, seed) if recipe.init == "lsuv" else None,
+        batch=_batch_for(task, recipe, seed),
     )
-    module.load_state_dict(start, strict=False)
+    module.load_state_dict(start, strict=False)  # buffers start as the module made them
     return module
+
+
+def empty_module(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> nn.Module:
+    """Returns the torch module of a recipe, its weights not yet set.
+
+    Raises:
+        InputError: where the model does not fit the inputs or outputs.
+    """
+    if ":" in recipe.model:
+        return load_module(recipe.model, tuple(input_shape), output_size)
+    if recipe.model == "cnn":
+        return build_cnn(
+            tuple(input_shape),
+            output_size,
+            recipe.widths,
+            activation=recipe.activation,
+            activation_parameter=recipe.activation_parameter,
+            norm=recipe.norm,
+            dropout=recipe.dropout,
+        )
+    architecture = dense_architecture(recipe, input_shape, output_size)
+    return build_mlp(architecture, activation_parameter=recipe.activation_parameter, dropout=recipe.dropout)
+
+
+def _batch_for(task: Task, recipe: Recipe, seed: int) -> torch.Tensor | None:
+    return init_batch(task, seed) if recipe.init == "lsuv" else None
 
 
 def weight_names(module: nn.Module) -> frozenset[str]:

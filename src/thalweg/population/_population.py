@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from thalweg.optim import plateau_init, plateau_update
+from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._planner import PROGRAMS, Plan, check_members
@@ -50,7 +50,7 @@ class _Progress:
 
     losses: list[float] = field(default_factory=list)
     lr_scale: float = 1.0
-    plateau: Any = None
+    plateau: dict[str, Any] = field(default_factory=lambda: asdict(plateau_init()))
     best_loss: float = float("inf")
     best_epoch: int = 0
     best: Snapshot | None = None
@@ -245,10 +245,10 @@ class Population:
             )
             progress.losses.clear()
             if recipe.schedule == "plateau":
-                progress.plateau = progress.plateau or plateau_init()
-                progress.plateau, progress.lr_scale = plateau_update(
-                    progress.plateau, loss, factor=recipe.schedule_gamma
+                state, progress.lr_scale = plateau_update(
+                    PlateauState(**progress.plateau), loss, schedule_gamma=recipe.schedule_gamma
                 )
+                progress.plateau = asdict(state)
             if recipe.patience is not None:
                 self._watch(number, epoch, loss, recipe.patience)
 
@@ -339,8 +339,6 @@ class Population:
     def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
         """Sets a member to what `progress_json` and `snapshot` said of it; without a state it is released."""
         progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
-        if progress.plateau is not None:
-            progress.plateau = tuple(progress.plateau)
         progress.best = best
         cohort, local = self._place[number]
         program = self.programs[cohort]

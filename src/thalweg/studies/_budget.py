@@ -120,7 +120,9 @@ def size_search(
     if least > limit:
         got = f"{limit:,.0f} member-steps"
         raise InputError(
-            "--budget", f"at least {least:,.0f} member-steps for {base.epochs} epochs and {seeds} seeds", got,
+            "--budget",
+            f"at least {least:,.0f} member-steps for {base.epochs} epochs and {seeds} seeds",
+            got,
             "Give more, or fewer --epochs or --seeds.",
         )
     low, high = _LEAST_SCREENED, 1_000_000

@@ -157,9 +157,7 @@ def axis_effects(
     design = _Design(axes, groups, alive)
     fit = design.fit(y)
     context = _Context(y, diverged, higher_is_better, level, metric)
-    return [
-        _judge_axis(axis, column_of(axis, values), groups[axis.name], design, fit, context) for axis in axes
-    ]
+    return [_judge_axis(axis, column_of(axis, values), groups[axis.name], design, fit, context) for axis in axes]
 
 
 @dataclass(frozen=True)
@@ -194,9 +192,7 @@ def _cut_axes(
 class _Design:
     """The additive model: one column a level, and the combinations of coefficients that are asked for."""
 
-    def __init__(
-        self, axes: Sequence[AxisColumn], groups: Mapping[str, list[list[Level]]], alive: np.ndarray
-    ) -> None:
+    def __init__(self, axes: Sequence[AxisColumn], groups: Mapping[str, list[list[Level]]], alive: np.ndarray) -> None:
         self.alive, self.axes, self.groups = alive, axes, groups
         self.levels = [level for found in groups.values() for levels in found for level in levels]
         self.at = {id(level): 1 + at for at, level in enumerate(self.levels)}
@@ -322,18 +318,14 @@ def _pick(levels: Sequence[LevelEffect], varied: Sequence[int], context: _Contex
     means = [levels[at].mean for at in varied]
     # Where other axes cannot be separated there are no adjusted means, but differences may still be known.
     ranks = means if all(means) else [levels[at].versus_rest for at in varied]
-    return max(
-        zip(varied, ranks, strict=True), key=lambda pair: sign * pair[1].mean if pair[1] else -math.inf
-    )[0]
+    return max(zip(varied, ranks, strict=True), key=lambda pair: sign * pair[1].mean if pair[1] else -math.inf)[0]
 
 
 def _told(entry: tuple[Contrasts, int] | None) -> bool:
     return entry is not None and math.isfinite(entry[0].errors[entry[1]])
 
 
-def _interval(
-    entry: tuple[Contrasts, int] | None, comparisons: int, context: _Context, what: str
-) -> Interval | None:
+def _interval(entry: tuple[Contrasts, int] | None, comparisons: int, context: _Context, what: str) -> Interval | None:
     if entry is None or not _told(entry):
         return None
     contrasts, row = entry
@@ -389,9 +381,7 @@ def _title(level: LevelEffect) -> str:
     return level.label if level.given is None else f"{level.label} with {level.given}"
 
 
-def _why_nothing(
-    axis: AxisColumn, groups: Sequence[Sequence[Level]], design: _Design, context: _Context
-) -> str:
+def _why_nothing(axis: AxisColumn, groups: Sequence[Sequence[Level]], design: _Design, context: _Context) -> str:
     num, alive = len(context.y), context.alive
     if alive == 0:
         return f"All {num} members diverged, so nothing can be said about {axis.name}."
@@ -424,9 +414,7 @@ def _note(
     if axis.scale != "choice" and effect.excludes(0) and best.low != best.high and len(levels) > 1:
         for end, edge in (("lower", levels[0]), ("upper", levels[-1])):
             if best is edge:
-                notes.append(
-                    f"The best range is at the {end} end of what was tried; a wider one may be better."
-                )
+                notes.append(f"The best range is at the {end} end of what was tried; a wider one may be better.")
     contrasts, row = entry
     share, member = float(contrasts.shares[row]), int(contrasts.members[row])
     if share > 0.5 and context.alive >= 10:

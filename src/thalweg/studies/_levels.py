@@ -109,9 +109,7 @@ def column_of(axis: AxisColumn, values: Sequence[Mapping[str, Any]]) -> list[Any
     return column
 
 
-def find_levels(
-    axis: AxisColumn, column: Sequence[Any], parents: Sequence[str] | None, bins: int
-) -> list[list[Level]]:
+def find_levels(axis: AxisColumn, column: Sequence[Any], parents: Sequence[str] | None, bins: int) -> list[list[Level]]:
     """Returns the axis' levels, one list for every value of the conditioning axis (one in all if none).
 
     A range is cut at quantiles of its members' values (of a log range too: the cut does not depend on the
@@ -140,9 +138,7 @@ def find_levels(
     return found
 
 
-def _bin_range(
-    axis: AxisColumn, given: str | None, numbers: np.ndarray, here: np.ndarray, bins: int
-) -> list[Level]:
+def _bin_range(axis: AxisColumn, given: str | None, numbers: np.ndarray, here: np.ndarray, bins: int) -> list[Level]:
     values = np.sort(numbers[here])
     num = len(values)
     distinct = np.unique(values)
@@ -202,9 +198,7 @@ def where_diverged(
     return "; ".join(statements) or None
 
 
-def _best_cut(
-    scale: str, numbers: np.ndarray, here: np.ndarray, diverged: np.ndarray
-) -> list[tuple[str, np.ndarray]]:
+def _best_cut(scale: str, numbers: np.ndarray, here: np.ndarray, diverged: np.ndarray) -> list[tuple[str, np.ndarray]]:
     order = np.flatnonzero(here)[np.argsort(numbers[here], kind="stable")]
     values, bad = numbers[order], diverged[order].astype(float)
     cuts = np.flatnonzero(values[1:] > values[:-1]) + 1

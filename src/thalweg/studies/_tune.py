@@ -294,5 +294,3 @@ def score_members(population: Population, which: Sequence[int], split_name: str)
         over_rows=interval_with_rows(rows, display=lambda mean: float(metric.display(mean, split.y))),
         next_run=prediction_interval(values),
     )
-
-

@@ -20,9 +20,7 @@ def as_array(x: Any, name: str) -> tuple[np.ndarray, float | None]:
     """
     array = np.asarray(x)
     if array.dtype.kind not in "buif":
-        raise InputError(
-            name, "an array of numbers", str(array.dtype), "Give a data frame for columns of text."
-        )
+        raise InputError(name, "an array of numbers", str(array.dtype), "Give a data frame for columns of text.")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim == 0 or not array.size:

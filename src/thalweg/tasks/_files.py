@@ -37,14 +37,10 @@ def read_path(path: Path, target: str | None = None) -> Raw:
     if path.is_dir():
         return read_image_folder(path)
     if not path.exists():
-        raise InputError(
-            str(path), "a file or folder that is there", remedy="Check the spelling and the folder."
-        )
+        raise InputError(str(path), "a file or folder that is there", remedy="Check the spelling and the folder.")
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
-        raise InputError(
-            path.name, f"of a known type ({', '.join(SUFFIXES)}, or a folder of images)", path.suffix
-        )
+        raise InputError(path.name, f"of a known type ({', '.join(SUFFIXES)}, or a folder of images)", path.suffix)
     if path.stat().st_size == 0:
         raise InputError(path.name, "a file with rows; it is empty")
     if name.endswith(".npz"):
@@ -138,14 +134,10 @@ def _read_npz(path: Path, target: str | None) -> Raw:
         raise InputError(path.name, f"a readable npz file ({_line(error)})") from error
     lower = {key.lower(): value for key, value in arrays.items()}
     if {"x_train", "y_train", "x_test", "y_test"} <= set(lower):
-        train, test = (
-            _pair(path.name, lower[f"x_{part}"], lower[f"y_{part}"], "y") for part in ("train", "test")
-        )
+        train, test = (_pair(path.name, lower[f"x_{part}"], lower[f"y_{part}"], "y") for part in ("train", "test"))
         return append_test(train, test)
     if target is not None and target not in arrays:
-        raise InputError(
-            "target", "the name of an array in the file", target, f"Arrays: {list_some(arrays)}."
-        )
+        raise InputError("target", "the name of an array in the file", target, f"Arrays: {list_some(arrays)}.")
     key = target or ("y" if "y" in lower else None)
     y = None if key is None else arrays[key] if key in arrays else lower[key]
     others = [k for k in arrays if k.lower() != (key or "").lower()]

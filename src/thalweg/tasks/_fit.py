@@ -122,15 +122,11 @@ def _note_table(frame: pl.DataFrame, columns: list[Column], train: np.ndarray) -
         listed = list_some([f"{c.name!r} ({c.width})" for c in texts])
         notes.append(f"{_num(texts, 'text column')} one-hot encoded: {listed}.")
     if constant:
-        notes.append(
-            f"Constant in the training rows, so without information: {list_some(map(repr, constant))}."
-        )
+        notes.append(f"Constant in the training rows, so without information: {list_some(map(repr, constant))}.")
     for column in texts:
         unseen = find_unseen(column, frame[column.name])
         if unseen:
-            notes.append(
-                f"Column {column.name!r}: {list_some(unseen, 5)} occur in no training row and are all zeros."
-            )
+            notes.append(f"Column {column.name!r}: {list_some(unseen, 5)} occur in no training row and are all zeros.")
     return notes
 
 
@@ -182,7 +178,9 @@ def _fit_array(
         if missing == "mean" and np.isnan(rows).any():
             raise InputError("missing", "'drop' for inputs that are no flat rows", missing)
         mean, std = _scale(rows)
-        note = f"Inputs were standardised with one mean ({mean:.4g}) and one standard deviation ({std:.4g}) of training."
+        note = (
+            f"Inputs were standardised with one mean ({mean:.4g}) and one standard deviation ({std:.4g}) of training."
+        )
         preparation = Preparation(
             layout="array", input_shape=shape, row_shape=shape, mean=(mean,), std=(std,), **common
         )

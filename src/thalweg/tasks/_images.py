@@ -45,9 +45,7 @@ def read_image_folder(folder: Path) -> Raw:
     if not subfolders:
         return Raw(name=folder.name, array=array, pixel_max=255.0, notes=tuple(notes))
     if len(subfolders) < 2:
-        raise InputError(
-            str(folder), "a folder with at least two subfolders, one a class", subfolders[0].name
-        )
+        raise InputError(str(folder), "a folder with at least two subfolders, one a class", subfolders[0].name)
     return Raw(
         name=folder.name,
         array=array,

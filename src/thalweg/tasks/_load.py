@@ -102,9 +102,7 @@ def load_task(
     raw = split_columns(raw, target, exclude, groups or defaults.get("groups", ()))
     kept, lost_notes = keep_rows(raw, missing)
     raw = _select(raw, kept)
-    return _build_task(
-        raw, kept, lost_notes, kind, loss, metric, missing, seed=seed, validation=validation, test=test
-    )
+    return _build_task(raw, kept, lost_notes, kind, loss, metric, missing, seed=seed, validation=validation, test=test)
 
 
 def _check_options(
@@ -181,9 +179,7 @@ def _build_task(
     y, about_target, target_notes = _scale_target(found, raw, parts[0])
     preparation, notes = fit_preparation(raw, parts[0], missing=missing, about_target=about_target)
     splits = [Split(x=_transform(preparation, raw, rows), y=y[rows], rows=kept[rows]) for rows in parts]
-    shares = ", ".join(
-        f"{len(p)} {word}" for p, word in zip(parts, ("training", "validation", "test"), strict=True)
-    )
+    shares = ", ".join(f"{len(p)} {word}" for p, word in zip(parts, ("training", "validation", "test"), strict=True))
     drawn = "the test split is the given one" if raw.num_train is not None else f"all drawn with seed {seed}"
     strata = ", stratified by class" if by_class else ""
     return Task(
@@ -222,9 +218,7 @@ def _scale_target(found: Target, raw: Raw, train: np.ndarray) -> tuple[np.ndarra
         return found.y, about, []
     mean, std = found.y[train].mean(0), found.y[train].std(0)
     if not (found.y[train].max(0) > found.y[train].min(0)).all():
-        raise InputError(
-            "target", "a column of at least two values among the training rows", raw.targets.columns
-        )
+        raise InputError("target", "a column of at least two values among the training rows", raw.targets.columns)
     about |= {"target_mean": tuple(mean.tolist()), "target_std": tuple(std.tolist())}
     shown = list_some(f"mean {m:.6g}, standard deviation {s:.6g}" for m, s in zip(mean, std, strict=True))
     note = f"The target was standardised with the training rows ({shown}); metrics are in its own unit."
@@ -307,14 +301,8 @@ def _fit_table(preparation: Preparation, raw: Raw) -> Raw:
         return replace(raw, frame=frame.with_columns(pl.selectors.float().fill_nan(None)), array=None)
     absent = [name for name in wanted if name not in raw.frame.columns]
     if absent:
-        raise InputError(
-            raw.name, f"a table with the columns of training; missing: {list_some(map(repr, absent))}"
-        )
-    extra = [
-        name
-        for name in raw.frame.columns
-        if name not in {*wanted, *preparation.ignored, *preparation.targets}
-    ]
+        raise InputError(raw.name, f"a table with the columns of training; missing: {list_some(map(repr, absent))}")
+    extra = [name for name in raw.frame.columns if name not in {*wanted, *preparation.ignored, *preparation.targets}]
     if extra:
         raise InputError(
             raw.name,
@@ -332,9 +320,7 @@ def _fit_shape(preparation: Preparation, raw: Raw) -> Raw:
     assert raw.array is not None
     shape = raw.array.shape[1:]
     if shape != preparation.row_shape:
-        raise InputError(
-            "rows", f"of shape (n, {', '.join(map(str, preparation.row_shape))})", raw.array.shape
-        )
+        raise InputError("rows", f"of shape (n, {', '.join(map(str, preparation.row_shape))})", raw.array.shape)
     if preparation.layout == "image" and raw.array.dtype.kind == "f" and raw.array.max() <= 1.0:
         raise InputError(
             "rows",

@@ -221,9 +221,7 @@ def _check_shapes(loss: Loss, output: Any, target: Any, is_class: bool) -> None:
             )
         fits = output.ndim > target.ndim and output.shape[-1 - target.ndim : -1] == target.shape
     elif loss.rowwise:
-        raise InputError(
-            "target", f"integer classes for {loss.name!r}", str(target.dtype), "Use target.long()."
-        )
+        raise InputError("target", f"integer classes for {loss.name!r}", str(target.dtype), "Use target.long().")
     else:
         fits = target.ndim >= 2 and output.shape[-target.ndim :] == target.shape
     if not fits:

@@ -67,9 +67,7 @@ def evaluate_metric(task: Task, output: np.ndarray, y: np.ndarray, *, metric: st
         1.0
     """
     chosen = METRICS[metric or task.metric]
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # a diverged member's outputs give NaN or inf, not a warning
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverged member's outputs give NaN or inf, not a warning
         shown = chosen.display(chosen.row_scores(output, y, task).mean(-1), y)
     return float(shown) if np.ndim(shown) == 0 else shown
 

@@ -78,9 +78,7 @@ def _share(fraction: float, num: int, most: int) -> int:
 
 
 def _check_classes(parts: list[np.ndarray], classes: tuple[str, ...], needed: int) -> None:
-    few = [
-        f"{name!r} has {len(part)}" for name, part in zip(classes, parts, strict=True) if len(part) < needed
-    ]
+    few = [f"{name!r} has {len(part)}" for name, part in zip(classes, parts, strict=True) if len(part) < needed]
     if few:
         shown = ", ".join(few[:5]) + (f" and {len(few) - 5} more do" if len(few) > 5 else "")
         raise InputError(

@@ -88,9 +88,7 @@ def _explain(
     label = f"target {who}" if targets.width == 1 else f"targets {who}"
     outputs = "output" if size == 1 else "outputs"
     how = f"the loss {loss}" if loss else _HOW[chosen].format(size=size, outputs=outputs)
-    why = (
-        f"{label}: {reason}, so the task is" if kind is None else f"{label}: the kind was given, the task is"
-    )
+    why = f"{label}: {reason}, so the task is" if kind is None else f"{label}: the kind was given, the task is"
     positive = f"; {classes[1]!r} is the positive class" if chosen == "binary" else ""
     return f"{why} {_WHAT[chosen]}: {how}{positive}."
 
@@ -120,9 +118,7 @@ def _infer(targets: pl.DataFrame) -> tuple[str, str]:
             return "multilabel", f"{targets.width} columns of 0 and 1"
         texts = [s.name for s in targets if not is_number(s.dtype)]
         if texts:
-            raise InputError(
-                "target", "number columns where there are several", texts, "Name one class column."
-            )
+            raise InputError("target", "number columns where there are several", texts, "Name one class column.")
         return "regression", f"{targets.width} columns of numbers"
     series = targets.to_series()
     num = series.n_unique()
@@ -173,17 +169,13 @@ def _encode_classes(targets: pl.DataFrame, classes: tuple[str, ...]) -> tuple[np
 def _encode_binary(targets: pl.DataFrame, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
     codes, names = _encode_classes(_single(targets, "binary").to_frame(), classes)
     if len(names) != 2:
-        raise InputError(
-            "kind", f"one that fits a target of {len(names)} distinct values", "binary", "Try multiclass."
-        )
+        raise InputError("kind", f"one that fits a target of {len(names)} distinct values", "binary", "Try multiclass.")
     return codes[:, None].astype(np.float32), names
 
 
 def _encode_labels(targets: pl.DataFrame, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
     if not _is_indicator(targets):
-        raise InputError(
-            "kind", "one that fits the target: multilabel wants columns of 0 and 1", "multilabel"
-        )
+        raise InputError("kind", "one that fits the target: multilabel wants columns of 0 and 1", "multilabel")
     return np.stack([number_values(s) for s in targets], 1).astype(np.float32), tuple(targets.columns)
 
 

@@ -98,10 +98,7 @@ def _chunks(dataset: Any, size: int) -> Iterator[list]:
 
 def _collated(collate: Callable[[list], Any], items: list) -> Any:
     if collate is default_collate:  # pictures and other array-likes are no tensors yet
-        items = [
-            tuple(_tensor(part) for part in item) if isinstance(item, tuple | list) else item
-            for item in items
-        ]
+        items = [tuple(_tensor(part) for part in item) if isinstance(item, tuple | list) else item for item in items]
     try:
         return collate(items)
     except (RuntimeError, TypeError) as error:

@@ -84,7 +84,9 @@ def predict(run: str | Path, data: Any) -> Predictions:
         input_shape, output_size = tuple(about["input_shape"]), int(about["output_size"])
         kind, classes, link = about["kind"], about["classes"], LOSSES[about["loss"]].link
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{folder.path / 'task.json'} is damaged ({error}). Restore it from a copy, or run again.") from None
+        raise RunError(
+            f"{folder.path / 'task.json'} is damaged ({error}). Restore it from a copy, or run again."
+        ) from None
     module = empty_module(recipe, input_shape, output_size)
     arrays, _ = load_arrays(folder.path / "model.safetensors")
     try:

@@ -98,7 +98,9 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
         raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
     loaded = load_task(**about["source"]) if task is None else load_task(task)
     if task_fingerprint(loaded) != about["fingerprint"]:
-        raise InputError("task", "the data that the run was started with; it has changed", loaded.name, "Start a new run.")
+        raise InputError(
+            "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
+        )
     return _run(
         loaded,
         recipe_from_text(about["recipe"], source=str(folder.path / "run.json")),
