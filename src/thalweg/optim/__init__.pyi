@@ -10,3 +10,8 @@ from ._rule import Rule as Rule
 from ._rule import Tree as Tree
 from ._rule import register_rule as register_rule
 from ._rules import RULES as RULES
+from ._schedules import SCHEDULES as SCHEDULES
+from ._schedules import PlateauState as PlateauState
+from ._schedules import Schedule as Schedule
+from ._schedules import plateau_init as plateau_init
+from ._schedules import plateau_update as plateau_update
