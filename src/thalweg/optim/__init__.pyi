@@ -1,5 +1,11 @@
+from ._clip import clip_factor as clip_factor
+from ._clip import clip_gradients as clip_gradients
 from ._muon import Muon as Muon
 from ._muon import orthogonalize as orthogonalize
+from ._penalties import penalty_gradient as penalty_gradient
+from ._penalties import penalty_value as penalty_value
+from ._penalties import prox as prox
+from ._penalties import soft_threshold as soft_threshold
 from ._random_search import RandomSearch as RandomSearch
 from ._random_search import adapt_scale as adapt_scale
 from ._random_search import draw_proposals as draw_proposals
@@ -15,5 +21,3 @@ from ._schedules import PlateauState as PlateauState
 from ._schedules import Schedule as Schedule
 from ._schedules import plateau_init as plateau_init
 from ._schedules import plateau_update as plateau_update
-from ._clip import clip_by_norm as clip_by_norm
-from ._penalties import soft_threshold as soft_threshold

@@ -73,7 +73,7 @@ class Schedule:
             self.warmup if warmup is None else warmup,
             self.schedule_gamma if schedule_gamma is None else schedule_gamma,
         )
-        return np.broadcast_to(np.asarray(found, dtype=np.float64), at.shape).reshape(shape)
+        return np.broadcast_to(np.asarray(found, dtype=np.float64), at.shape).copy().reshape(shape)
 
 
 def _constant(step, total, warmup, gamma):
@@ -147,7 +147,8 @@ SCHEDULES: dict[str, Schedule] = {
         ),
         Schedule(
             name="warmup",
-            doc="rises linearly over the share `warmup` of the run, then constant (Goyal et al., 2017; torch LinearLR)",
+            doc="rises linearly over the share `warmup` of the run, then constant (Goyal et al., 2017; "
+            "torch LinearLR)",
             hyper=("warmup",),
             shape=_warmup,
         ),
