@@ -138,6 +138,11 @@ class ElementwiseRule:
         new_state["step"] = t
         return new_params, new_state
 
+    def step_sizes(self, params: Tree, state: dict[str, Any], hyper: Hyper) -> Tree:
+        """Returns the diagonal metric of the step that led to `state`: what a proximal penalty thresholds by."""
+        c = self.padded_coefficients(hyper, state["step"])
+        return {name: self.step_size(tuple(state[slot][name] for slot in self.slots), c) for name in params}
+
     def eval_params(self, params: Tree, state: dict[str, Any], hyper: Hyper) -> Tree:
         """Returns the parameters to predict with (they differ from `params` for averaging rules)."""
         if self.average is None:

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from thalweg.core import Purpose, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
-from thalweg.optim import RULES, clip_by_norm, soft_threshold
+from thalweg.optim import RULES, clip_gradients, soft_threshold
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
 from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
@@ -93,7 +93,7 @@ class LoopProgram(Program):
             if l2 > 0:
                 grads = {name: g + l2 * params[name] if name in weights else g for name, g in grads.items()}
             if recipe.clip_norm is not None:
-                grads = clip_by_norm(grads, recipe.clip_norm)
+                grads, _ = clip_gradients(grads, recipe.clip_norm)
             new, state = rule.step(
                 params, grads, self._state[index], hyper, evaluate=self._objective(index, x, y, step)
             )
