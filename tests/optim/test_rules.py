@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -207,6 +208,18 @@ def test_step_size_is_what_a_constant_gradient_is_multiplied_by(name):
             break  # its inertia is its own and no part of the metric: see the comment there
         torch.testing.assert_close(new["w"], expected, rtol=1e-12, atol=0)
         params = new
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_a_gradient_that_is_nan_shows_in_the_parameters(name):
+    rule = RULES[name]
+    assert isinstance(rule, ElementwiseRule)
+    params = {"w": torch.ones(2)}
+    new, _ = rule.step(params, {"w": torch.tensor([math.nan, 1.0])}, rule.init(params), HYPER)
+    assert torch.isnan(new["w"]).tolist() == [True, False]
+    c = rule.padded_coefficients(HYPER, 1)
+    w, _ = numba.njit(rule.update)(1.0, math.nan, (0.0,) * len(rule.slots), tuple(float(x) for x in c))
+    assert math.isnan(w)
 
 
 def test_the_registry_loads_no_torch():

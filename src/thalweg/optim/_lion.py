@@ -13,7 +13,10 @@ def _coefficients(hyper, t):
 
 def _update(w, g, slots, c):
     m = slots[0]
-    w = c[1] * w - c[0] * sign(c[2] * m + c[3] * g)
+    u = c[2] * m + c[3] * g
+    # The sign of a NaN is 0, which would leave a member that has diverged standing still with a finite loss;
+    # u - u is 0 for a number and NaN for anything else.
+    w = c[1] * w - c[0] * (sign(u) + (u - u))
     return w, (c[4] * m + c[5] * g,)
 
 
