@@ -44,7 +44,7 @@ def skip_if_refused(program: str, task, recipe) -> None:
 def test_alone_in_company_permuted_cut_and_resumed_are_the_same_bits(program, case, task):
     recipe = RECIPES[case]
     skip_if_refused(program, task, recipe)
-    alone = make(program, task, [Member(recipe=recipe, seed=3)])
+    alone = make(program, task, [Member(recipe=recipe, seed=3)], threads=2)
     advance(alone, 7)
     company = [
         Member(recipe=BASE, seed=3),
@@ -60,9 +60,9 @@ def test_alone_in_company_permuted_cut_and_resumed_are_the_same_bits(program, ca
     advance(permuted, 4)
     assert_same_bits(alone.snapshot(0), permuted.snapshot(0))
     assert_same_bits(together.snapshot(3), permuted.snapshot(2))
-    first = make(program, task, [Member(recipe=recipe, seed=3)])
+    first = make(program, task, [Member(recipe=recipe, seed=3)], threads=2)
     advance(first, 5)
-    resumed = make(program, task, [Member(recipe=recipe, seed=3, start=first.snapshot(0))])
+    resumed = make(program, task, [Member(recipe=recipe, seed=3, start=first.snapshot(0))], threads=2)
     advance(resumed, 2)
     assert_same_bits(alone.snapshot(0), resumed.snapshot(0))
 

@@ -643,13 +643,12 @@ def _predict(layers, theta, buffers, x, slope, out, chunk):
     K = layers[L - 1, OUT]
     offsets, size = _lay_out_scratch(layers, chunk)
     scratch = np.zeros(size, theta.dtype)
-    rate = theta.dtype.type(0.0)
     for start in range(0, n, chunk):
         stop = min(start + chunk, n)
         rows = x[start:stop]
         if stop - start < chunk:
             offsets, size = _lay_out_scratch(layers, stop - start)
-        _forward(layers, theta, buffers, rows, scratch, offsets, False, rate, np.uint64(0), slope)
+        _forward(layers, theta, buffers, rows, scratch, offsets, False, 0.0, np.uint64(0), slope)
         out[start:stop] = _view(scratch, offsets[L - 1, LINEAR], stop - start, K)
 
 

@@ -218,7 +218,7 @@ class KernelProgram(Program):
             _kernel.KERNEL_LOSSES.index(self.task.loss),
             real(LOSSES[self.task.loss].parameter or 0),
             real(recipe.label_smoothing),
-            real(recipe.dropout),
+            float(recipe.dropout),  # compared in float64, as the loop does
             np.uint64(derive_key(member.seed, Purpose.DROPOUT)),
             real(_activation_parameter(recipe)),
             real(l1) if l1 > 0 else None,

@@ -20,6 +20,10 @@ from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
 
 
+#: name under which a snapshot keeps a slot that is one number for the whole member
+_SCALAR = "scalar"
+
+
 class LoopProgram(Program):
     """Any model, one member after another."""
 
@@ -168,7 +172,11 @@ class LoopProgram(Program):
         state = self._state[index]
         return Snapshot(
             params=_arrays(self._params[index]),
-            slots={slot: _arrays(tree) for slot, tree in state.items() if isinstance(tree, dict)},
+            slots={
+                slot: _arrays(tree if isinstance(tree, dict) else {_SCALAR: torch.as_tensor(tree, dtype=torch.float64)})
+                for slot, tree in state.items()
+                if slot != "step" and tree is not None
+            },
             buffers=_arrays(self._buffers[index]),
             step=int(self.step[index]),
             optimizer=self.members[index].recipe.optimizer,
@@ -181,7 +189,8 @@ class LoopProgram(Program):
         self._buffers[index] = self._tensors(snapshot.buffers)
         state = rule.init(self._params[index])
         if snapshot.optimizer == rule.name:
-            state.update({slot: self._tensors(tree) for slot, tree in snapshot.slots.items()})
+            for slot, tree in snapshot.slots.items():
+                state[slot] = float(tree[_SCALAR]) if _SCALAR in tree else self._tensors(tree)
             state["step"] = snapshot.step
         self._state[index] = state
         self.step[index] = snapshot.step
