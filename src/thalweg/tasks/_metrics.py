@@ -23,9 +23,10 @@ class Metric:
         doc: One line for the help.
         kinds: The kinds of task that it fits.
         higher_is_better: Whether more is better.
-        row_scores: (output (..., n, C), y as in `Split`, task) -> (..., n) float64. Only `task.kind`, `task.loss` and
-            `task.preparation` are read. A row with a NaN among its outputs scores NaN.
-        display: (mean row score, y) -> the number that is shown; monotone, and elementwise over stacked means.
+        row_scores: (output (..., n, C), y as in `Split`, task) -> (..., n) float64. Only `task.kind`,
+            `task.loss` and `task.preparation` are read. A row with a NaN among its outputs scores NaN.
+        display: (mean row score, y) -> the number that is shown; monotone, and elementwise over stacked
+            means.
         needs_probabilities: Whether it needs a loss whose link is sigmoid or softmax.
         unit: Whether it is in the target's unit ('target'), its square ('target squared') or none ('').
     """
@@ -98,8 +99,8 @@ def _accuracy(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="accuracy",
-        doc="share of rows that are right: the largest output, or a logit above 0; the share of right labels where "
-        "there are several",
+        doc="share of rows that are right: the largest output, or a logit above 0; the share of right labels "
+        "where there are several",
         kinds=_CLASS_KINDS,
         higher_is_better=True,
         row_scores=_accuracy,
@@ -120,8 +121,8 @@ def _balanced(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="balanced_accuracy",
-        doc="mean over the classes at hand of the share of their rows that are right; mean over labels where there "
-        "are several",
+        doc="mean over the classes at hand of the share of their rows that are right; mean over labels where "
+        "there are several",
         kinds=_CLASS_KINDS,
         higher_is_better=True,
         row_scores=_balanced,

@@ -1,4 +1,4 @@
-"""Missing and infinite values: refused with counts and rows, or handled as the user chose, never in silence."""
+"""Missing and infinite values: refused with counts and rows, or handled as the user chose."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def keep_rows(raw: Raw, missing: str | None) -> tuple[np.ndarray, list[str]]:
     if not features and not targets:
         return every, []
     if missing is None:
-        remedy = "Choose missing='drop' to leave those rows out, or missing='mean' to fill in the training rows' mean "
-        remedy += "or most common category (rows without a target are left out)."
+        remedy = (
+            "Choose missing='drop' to leave those rows out, or missing='mean' to fill in the training rows' "
+        )
+        remedy += "mean or most common category (rows without a target are left out)."
         raise InputError(
             raw.name, f"free of missing values, but holds {_list({**features, **targets})}", remedy=remedy
         )
@@ -48,7 +50,8 @@ def keep_rows(raw: Raw, missing: str | None) -> tuple[np.ndarray, list[str]]:
         )
     if missing == "mean" and features:
         notes.append(
-            f"Missing values were filled with the training rows' mean or most common category: {_list(features)}."
+            f"Missing values were filled with the training rows' mean or most common category: "
+            f"{_list(features)}."
         )
     return np.setdiff1d(every, lost), notes
 

@@ -102,9 +102,11 @@ def check_columns(field_name: str, wanted: tuple[str, ...], have: list[str]) -> 
 
 
 def split_names(value: Any, have: list[str]) -> tuple[str, ...]:
-    """Returns the columns that an option names: one name, names with commas between, or a sequence of names."""
+    """Returns the columns that an option names: a name, names with commas between, or a sequence."""
     if value is None:
         return ()
+    if isinstance(value, int):
+        return (str(value),)
     if isinstance(value, str):
         return (value,) if value in have else tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(str(name) for name in value)
