@@ -168,8 +168,8 @@ def _fit_image(
         **common,
     )
     return preparation, [
-        f"Pixels were divided by {pixel_max:g}, then standardised with one mean ({mean:.4f}) and one standard "
-        f"deviation ({std:.4f}) of all training pixels; inputs are (channels, height, width) = "
+        f"Pixels were divided by {pixel_max:g}, then standardised with one mean ({mean:.4f}) and one "
+        f"standard deviation ({std:.4f}) of all training pixels; inputs are (channels, height, width) = "
         f"{input_shape}."
     ]
 

@@ -16,7 +16,7 @@ _GREY = ("1", "L")
 
 
 def read_image_folder(folder: Path) -> Raw:
-    """Returns the images below a folder in the order of their paths, uint8, (n, H, W) or (n, H, W, 3).
+    """Returns the images below a folder in the order of their paths, uint8, (n, H, W) or (n, 3, H, W).
 
     Grey where all are, else RGB. One subfolder a class, named by it; images that lie in the folder itself
     have no class (rows to predict).
@@ -86,4 +86,5 @@ def _read_images(files: list[Path]) -> tuple[np.ndarray, list[str]]:
     if changed:
         form = "RGB" if pictures[0].ndim == 3 else "grey (L)"
         notes.append(f"Images of mode {list_some(changed)} were converted to {form}.")
-    return np.stack(pictures), notes
+    array = np.stack(pictures)
+    return array if array.ndim == 3 else np.ascontiguousarray(np.moveaxis(array, -1, 1)), notes

@@ -163,8 +163,8 @@ def per_example(
 ) -> Any:
     """Returns the loss of each row, differentiable by torch.
 
-    Elementwise losses are averaged over the outputs. Label smoothing s: softmax aims at (1 - s) onehot + s / C,
-    sigmoid at y (1 - s) + s / 2.
+    Elementwise losses are averaged over the outputs. Label smoothing s: softmax aims at (1 - s) onehot +
+    s / C, sigmoid at y (1 - s) + s / 2.
 
     Args:
         loss: A loss or its name.

@@ -68,11 +68,12 @@ def evaluate_metric(task: Task, output: np.ndarray, y: np.ndarray, *, metric: st
         1.0
     """
     chosen = METRICS[metric or task.metric]
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # a diverged member's outputs give NaN or inf, not a warning
-        shown = chosen.display(chosen.row_scores(output, y, task).mean(-1), y)
+    shown = chosen.display(chosen.row_scores(output, y, task).mean(-1), y)
     return float(shown) if np.ndim(shown) == 0 else shown
+
+
+#: a diverged member's outputs give NaN or inf, and no warning
+_quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def _as_is(mean: Any, y: np.ndarray) -> Any:
@@ -131,6 +132,7 @@ register_metric(
 )
 
 
+@_quiet
 def _log_loss(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     o = np.asarray(output, dtype=np.float64)
     if task.kind == "multiclass":
@@ -160,14 +162,17 @@ def _errors(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return (np.asarray(output, dtype=np.float64) - y) * scale
 
 
+@_quiet
 def _squared_error(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return (_errors(output, y, task) ** 2).mean(-1)
 
 
+@_quiet
 def _absolute_error(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return np.abs(_errors(output, y, task)).mean(-1)
 
 
+@_quiet
 def _unexplained(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     variance = np.asarray(y, dtype=np.float64).var(0)
     return ((np.asarray(output, dtype=np.float64) - y) ** 2 / variance).mean(-1)

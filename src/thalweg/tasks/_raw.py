@@ -97,7 +97,9 @@ def check_columns(field_name: str, wanted: tuple[str, ...], have: list[str]) -> 
     """
     for name in wanted:
         if name not in have:
-            remedy = nearest(name, have) if len(have) <= 30 else f"Columns: {list_some(have)}."
+            remedy = nearest(name, have)
+            if len(have) > 30 and not remedy.startswith("Did you"):
+                remedy = f"Columns: {list_some(have)}."
             raise InputError(field_name, "a column of the data", name, remedy)
 
 
@@ -184,6 +186,8 @@ def append_test(raw: Raw, test: Raw) -> Raw:
             raise InputError(
                 "x_test", f"of the row shape {raw.array.shape[1:]} of the source", test.array.shape[1:]
             )
+        if raw.pixel_max != test.pixel_max:
+            raise InputError("x_test", f"of the source's type ({raw.array.dtype})", str(test.array.dtype))
         data["array"] = np.concatenate([raw.array, test.array])
     return Raw(**data)
 
