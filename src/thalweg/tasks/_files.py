@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -76,7 +77,7 @@ def _read_csv(path: Path) -> Raw:
             file.seek(0)
             separator = max(",;\t", key=first.count)
             header = next(csv.reader(file, delimiter=separator), [])
-    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error, zlib.error) as error:
         raise InputError(path.name, "a text file in UTF-8", remedy="Save it as UTF-8.") from error
     check_names(path.name, [name.strip() for name in header] or [""])
     try:
