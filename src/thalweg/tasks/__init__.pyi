@@ -1,5 +1,6 @@
 from ._load import load_task as load_task
 from ._load import prepare_rows as prepare_rows
+from ._losses import KINDS as KINDS
 from ._losses import LINKS as LINKS
 from ._losses import LOSSES as LOSSES
 from ._losses import Loss as Loss
@@ -13,6 +14,5 @@ from ._metrics import register_metric as register_metric
 from ._named import named_tasks as named_tasks
 from ._preparation import Column as Column
 from ._preparation import Preparation as Preparation
-from ._task import KINDS as KINDS
 from ._task import Split as Split
 from ._task import Task as Task

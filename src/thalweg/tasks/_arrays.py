@@ -11,7 +11,7 @@ from thalweg.core import InputError
 
 
 def as_array(x: Any, name: str) -> tuple[np.ndarray, float | None]:
-    """Returns features as an array of numbers, (n, *row_shape), and the value of a full pixel where it holds images.
+    """Returns features as an array of numbers, (n, *row_shape), and the value of a full pixel of images.
 
     Bytes (uint8) of shape (n, H, W), (n, C, H, W) or (n, H, W, C) are images; a vector is one feature.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -15,9 +15,9 @@ import polars as pl
 
 from thalweg.core import InputError
 
+from ._arrays import as_array, target_frame
 from ._images import read_image_folder
 from ._raw import Raw, append_test, check_names, list_some
-from ._arrays import as_array, target_frame
 
 #: texts that stand for a missing value in a CSV file
 NULL_VALUES = ("", "NA", "NaN", "nan", "null", "None", "NULL", "N/A")
@@ -70,10 +70,11 @@ def _read_csv(path: Path) -> Raw:
     try:
         with _open_text(path) as file:
             first = file.readline()
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+            file.seek(0)
+            separator = max(",;\t", key=first.count)
+            header = next(csv.reader(file, delimiter=separator), [])
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error, zlib.error) as error:
         raise InputError(path.name, "a text file in UTF-8", remedy="Save it as UTF-8.") from error
-    separator = max(",;\t", key=first.count)
-    header = next(csv.reader(io.StringIO(first), delimiter=separator), [])
     check_names(path.name, [name.strip() for name in header] or [""])
     try:
         frame = pl.read_csv(

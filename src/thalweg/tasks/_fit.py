@@ -122,17 +122,24 @@ def _note_table(frame: pl.DataFrame, columns: list[Column], train: np.ndarray) -
         listed = list_some([f"{c.name!r} ({c.width})" for c in texts])
         notes.append(f"{_num(texts, 'text column')} one-hot encoded: {listed}.")
     if constant:
-        notes.append(f"Constant in the training rows, so without information: {list_some(map(repr, constant))}.")
+        notes.append(
+            f"Constant in the training rows, so without information: {list_some(map(repr, constant))}."
+        )
     for column in texts:
         unseen = find_unseen(column, frame[column.name])
         if unseen:
-            notes.append(f"Column {column.name!r}: {list_some(unseen, 5)} occur in no training row and are all zeros.")
+            notes.append(note_unseen(column.name, unseen))
     return notes
 
 
 def find_unseen(column: Column, series: pl.Series) -> list[str]:
     """Returns the categories of a column that its training rows did not hold, sorted."""
     return sorted(set(series.cast(pl.String).drop_nulls().unique().to_list()) - set(column.categories))
+
+
+def note_unseen(name: str, unseen: list[str]) -> str:
+    """Returns the sentence on categories of column `name` that no training row had."""
+    return f"Column {name!r}: {list_some(unseen, 5)} occur in no training row and are all zeros."
 
 
 def _num(items: list, what: str) -> str:
@@ -142,10 +149,7 @@ def _num(items: list, what: str) -> str:
 def _fit_image(
     array: np.ndarray, train: np.ndarray, pixel_max: float, common: dict[str, Any]
 ) -> tuple[Preparation, list[str]]:
-    shape = array.shape[1:]
-    last = len(shape) == 3 and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4)
-    channels = "none" if len(shape) == 2 else "last" if last else "first"
-    input_shape = (1, *shape) if channels == "none" else (shape[2], *shape[:2]) if last else shape
+    channels, input_shape = _find_channels(array.shape[1:])
     # sums of integers are exact, so that the statistics do not depend on the order of the rows
     total, squares, num = 0, 0, 0
     for start in range(0, len(train), _CHUNK_ROWS):
@@ -155,8 +159,8 @@ def _fit_image(
     std = max(squares / num / pixel_max**2 - mean * mean, 0.0) ** 0.5
     preparation = Preparation(
         layout="image",
-        input_shape=tuple(int(n) for n in input_shape),
-        row_shape=tuple(int(n) for n in shape),
+        input_shape=input_shape,
+        row_shape=tuple(int(n) for n in array.shape[1:]),
         mean=(mean,),
         std=(std,),
         divisor=float(pixel_max),
@@ -164,23 +168,31 @@ def _fit_image(
         **common,
     )
     return preparation, [
-        f"Pixels were divided by {pixel_max:g}, then standardised with one mean ({mean:.4f}) and one standard deviation "
-        f"({std:.4f}) of all training pixels; inputs are (channels, height, width) = {preparation.input_shape}."
+        f"Pixels were divided by {pixel_max:g}, then standardised with one mean ({mean:.4f}) and one "
+        f"standard deviation ({std:.4f}) of all training pixels; inputs are (channels, height, width) = "
+        f"{input_shape}."
     ]
+
+
+def _find_channels(shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Returns where the channels of a picture are, and its shape as (channels, height, width)."""
+    if len(shape) == 2:
+        return "none", (1, *shape)
+    if shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
+        return "last", (shape[2], *shape[:2])
+    return "first", tuple(shape)
 
 
 def _fit_array(
     array: np.ndarray, train: np.ndarray, missing: str | None, common: dict[str, Any]
 ) -> tuple[Preparation, list[str]]:
-    shape = tuple(int(n) for n in array.shape[1:])
+    shape: tuple[int, ...] = tuple(int(n) for n in array.shape[1:])
     rows = array[train].astype(np.float64)
     if len(shape) > 1:
         if missing == "mean" and np.isnan(rows).any():
             raise InputError("missing", "'drop' for inputs that are no flat rows", missing)
         mean, std = _scale(rows)
-        note = (
-            f"Inputs were standardised with one mean ({mean:.4g}) and one standard deviation ({std:.4g}) of training."
-        )
+        note = f"Inputs were standardised with one mean ({mean:.4g}) and one standard deviation ({std:.4g})."
         preparation = Preparation(
             layout="array", input_shape=shape, row_shape=shape, mean=(mean,), std=(std,), **common
         )
@@ -203,7 +215,7 @@ def _fit_array(
         fill=fill,
         **common,
     )
-    notes = [f"{_num(list(range(shape[0])), 'number column')} standardised with the training rows."]
+    notes = [f"{_num(list(means), 'number column')} standardised with the training rows."]
     constant = np.flatnonzero(stds == 0)
     if len(constant):
         notes.append(f"Constant in the training rows, so left at 0: columns {list_some(constant)}.")

@@ -16,9 +16,10 @@ _GREY = ("1", "L")
 
 
 def read_image_folder(folder: Path) -> Raw:
-    """Returns the images below a folder, (n, H, W) grey or (n, H, W, 3) RGB uint8, in the order of their paths.
+    """Returns the images below a folder in the order of their paths, uint8, (n, H, W) or (n, 3, H, W).
 
-    One subfolder a class, named by it; images that lie in the folder itself have no class (rows to predict).
+    Grey where all are, else RGB. One subfolder a class, named by it; images that lie in the folder itself
+    have no class (rows to predict).
 
     Raises:
         InputError: if there are none, one is unreadable, or their sizes differ.
@@ -81,7 +82,7 @@ def _read_images(files: list[Path]) -> tuple[np.ndarray, list[str]]:
         pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=-1) for p in pictures]
     changed = sorted(modes - {"L", "RGB"}) if len(modes) == 1 or "L" not in modes else sorted(modes - {"RGB"})
     if changed:
-        notes.append(
-            f"Images of mode {list_some(changed)} were converted to {'RGB' if pictures[0].ndim == 3 else 'L'}."
-        )
-    return np.stack(pictures), notes
+        form = "RGB" if pictures[0].ndim == 3 else "grey (L)"
+        notes.append(f"Images of mode {list_some(changed)} were converted to {form}.")
+    array = np.stack(pictures)
+    return array if array.ndim == 3 else np.ascontiguousarray(np.moveaxis(array, -1, 1)), notes

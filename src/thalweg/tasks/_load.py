@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.core import InputError, check_choice, check_number, nearest
 
 from ._files import SUFFIXES, read_path
-from ._fit import find_unseen, fit_preparation
+from ._fit import find_unseen, fit_preparation, note_unseen
 from ._missing import MISSING, check_present, keep_rows
 from ._named import NAMED_DEFAULTS, named_tasks, read_named
 from ._objects import is_torch_data, read_features, read_object
@@ -43,20 +43,22 @@ def load_task(
     """Returns a task from a name, a file, a folder of images, a frame, arrays, or torch data.
 
     Scales and categories are those of the training rows. Images, uint8 of shape (n, H, W), (n, C, H, W) or
-    (n, H, W, C), become (n, C, H, W), divided by 255 and standardised with one mean and one standard deviation;
-    columns of numbers are standardised each, columns of text one-hot encoded; regression targets are standardised,
-    and metrics are reported in their own units.
+    (n, H, W, C), become (n, C, H, W), divided by 255 and standardised with one mean and one standard
+    deviation; columns of numbers are standardised each, columns of text one-hot encoded; regression targets
+    are standardised, and metrics are reported in their own units.
 
     Args:
-        source: A name of `named_tasks()`; the path of a .csv, .tsv (also .gz), .parquet or .npz file or of a folder
-            with one subfolder of images a class; a data frame of any library; (X, y) or (X_train, y_train, X_test,
-            y_test) of frames, arrays or tensors; a torch Dataset or DataLoader. A Task is returned unchanged.
+        source: A name of `named_tasks()`; the path of a .csv, .tsv (also .gz), .parquet or .npz file or of a
+            folder with one subfolder of images a class; a data frame of any library; (X, y) or (X_train,
+            y_train, X_test, y_test) of frames, arrays or tensors; a torch Dataset or DataLoader. A Task is
+            returned unchanged.
         target: The target column, or several (a sequence, or names with commas between).
-        kind: 'regression', 'binary', 'multiclass' or 'multilabel'; None infers it from the target and notes why.
+        kind: 'regression', 'binary', 'multiclass' or 'multilabel'; None infers it from the target and notes
+            why.
         loss: A key of `LOSSES`; None takes the one of the kind.
         metric: A key of `METRICS`; None takes the one of the kind.
-        missing: 'drop' leaves rows with missing values out, 'mean' fills them with the training rows' mean or most
-            common category; None refuses them. Rows without a target are left out under either.
+        missing: 'drop' leaves rows with missing values out, 'mean' fills them with the training rows' mean or
+            most common category; None refuses them. Rows without a target are left out under either.
         seed: Of the split.
         validation: Share of the rows (of the training rows where a test split is given) that choose.
         test: Share of the rows that speak once; not used where a test split is given.
@@ -73,8 +75,8 @@ def load_task(
         >>> task = load_task("iris", seed=1)
         >>> task.kind, task.input_shape, task.output_size, len(task.train)
         ('multiclass', (4,), 3, 90)
-        >>> print(task.notes[0])
-        target 'target': it holds 3 distinct whole numbers, so the task is classification: softmax with cross-entropy on 3 logits.
+        >>> print(task.notes[0].split(":")[1].strip())
+        it holds 3 distinct whole numbers, so the task is classification
     """
     given = {
         "target": target,
@@ -96,7 +98,7 @@ def load_task(
     missing = defaults.get("missing") if missing is None else missing
     raw = _read(source, target, max_bytes)
     if x_test is not None:
-        raw = _with_test(raw, x_test, y_test, max_bytes)
+        raw = _with_test(raw, x_test, y_test, target, max_bytes)
     elif y_test is not None:
         raise InputError("y_test", "given with x_test")
     raw = split_columns(raw, target, exclude, groups or defaults.get("groups", ()))
@@ -131,10 +133,10 @@ def _read(source: Any, target: Any, max_bytes: int) -> Raw:
     return read_object(source, max_bytes=max_bytes)
 
 
-def _with_test(raw: Raw, x_test: Any, y_test: Any, max_bytes: int) -> Raw:
+def _with_test(raw: Raw, x_test: Any, y_test: Any, target: Any, max_bytes: int) -> Raw:
     if raw.num_train is not None:
         raise InputError("x_test", f"left out: {raw.name} has a test split of its own")
-    test = _read(x_test if y_test is None else (x_test, y_test), None, max_bytes)
+    test = _read(x_test if y_test is None else (x_test, y_test), target, max_bytes)
     return append_test(raw, test)
 
 
@@ -239,10 +241,10 @@ def prepare_rows(preparation: Preparation, source: Any, *, notes: list[str] | No
 
     Args:
         preparation: The task's.
-        source: A file, a folder of images, a frame, an array or a tensor (of the columns in their order, where the task
-            came from a table of numbers), or torch data.
-        notes: A list that gets a sentence on each column with categories that no training row had (they become all
-            zeros); None warns instead.
+        source: A file, a folder of images, a frame, an array or a tensor (of the columns in their order,
+            where the task came from a table of numbers), or torch data.
+        notes: A list that gets a sentence on each column with categories that no training row had (they
+            become all zeros); None warns instead.
 
     Raises:
         InputError: if columns are missing or unknown, shapes differ, or values are missing or infinite.
@@ -265,7 +267,7 @@ def prepare_rows(preparation: Preparation, source: Any, *, notes: list[str] | No
         for column in preparation.columns:
             unseen = [] if column.kind == "number" else find_unseen(column, raw.frame[column.name])
             if unseen:
-                said = f"Column {column.name!r}: {list_some(unseen, 5)} occur in no training row and are all zeros."
+                said = note_unseen(column.name, unseen)
                 if notes is None:
                     warnings.warn(said, UserWarning, stacklevel=2)
                 else:

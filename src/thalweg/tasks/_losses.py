@@ -1,4 +1,4 @@
-"""Losses: value and slope of the elementwise ones, written once for every program; softmax cross-entropy by row."""
+"""Losses: value and slope of the elementwise ones, written once for every program, and softmax by row."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.core import InputError, absolute, check_choice, constant, exp, log1p, sigmoid, sign, where
 
+KINDS = ("regression", "binary", "multiclass", "multilabel")
 #: how an output becomes a prediction
 LINKS = ("identity", "sigmoid", "softmax")
 
@@ -48,9 +49,6 @@ def register_loss(loss: Loss) -> Loss:
     return loss
 
 
-_EVERY_KIND = ("regression", "binary", "multiclass", "multilabel")
-
-
 def _squared(o, y, p):
     d = o - y
     return d * d
@@ -64,7 +62,7 @@ register_loss(
     Loss(
         name="mse",
         doc="mean over outputs of (o - y)^2, without 1/2 (torch.nn.MSELoss); classes enter one-hot",
-        kinds=_EVERY_KIND,
+        kinds=KINDS,
         link="identity",
         value=_squared,
         slope=_squared_slope,
@@ -84,7 +82,7 @@ register_loss(
     Loss(
         name="mae",
         doc="mean over outputs of |o - y|, slope 0 at 0 (torch.nn.L1Loss); classes enter one-hot",
-        kinds=_EVERY_KIND,
+        kinds=KINDS,
         link="identity",
         value=_distance,
         slope=_distance_slope,
@@ -109,7 +107,7 @@ register_loss(
         name="huber",
         doc="mean over outputs of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = o - y "
         "(Huber, 1964; torch.nn.HuberLoss); classes enter one-hot",
-        kinds=_EVERY_KIND,
+        kinds=KINDS,
         link="identity",
         value=_huber,
         slope=_huber_slope,
@@ -119,8 +117,9 @@ register_loss(
 
 
 def _logistic(o, y, p):
-    # log(1 + e^o) = max(o, 0) + log1p(e^-|o|). -|o| and max(o, 0) are both taken from the branch o <= 0 at 0, so that
-    # autodiff gives sigmoid(0) - y there; with abs it would give -y, and a zero-initialised head starts at 0.
+    # log(1 + e^o) = max(o, 0) + log1p(e^-|o|). -|o| and max(o, 0) are both taken from the branch o <= 0 at 0,
+    # so that autodiff gives sigmoid(0) - y there; with abs it would give -y, and a zero-initialised head
+    # starts at 0.
     minus = where(o > 0, -o, o)
     return where(o > 0, o, constant(o, 0.0)) - o * y + log1p(exp(minus))
 
@@ -162,9 +161,10 @@ def per_example(
     label_smoothing: float = 0.0,
     parameter: float | None = None,
 ) -> Any:
-    """Returns the loss of each row, differentiable by torch; elementwise losses are averaged over the outputs.
+    """Returns the loss of each row, differentiable by torch.
 
-    Label smoothing s: softmax aims at (1 - s) onehot + s / C, sigmoid at y (1 - s) + s / 2.
+    Elementwise losses are averaged over the outputs. Label smoothing s: softmax aims at (1 - s) onehot +
+    s / C, sigmoid at y (1 - s) + s / 2.
 
     Args:
         loss: A loss or its name.
@@ -177,7 +177,8 @@ def per_example(
         losses, (..., B).
 
     Raises:
-        InputError: if the name is unknown, the target does not fit the output, or the loss cannot be smoothed.
+        InputError: if the name is unknown, the target does not fit the output, or the loss cannot be
+            smoothed.
 
     Example:
         >>> import torch
@@ -249,7 +250,7 @@ def _softmax_cross_entropy(output: Any, target: Any, smoothing: float) -> Any:
 
 
 def apply_link(name: str, output: np.ndarray) -> np.ndarray:
-    """Returns predictions from outputs: the values themselves, or probabilities by sigmoid or softmax (last dim).
+    """Returns predictions from outputs: as they are, or as probabilities by sigmoid or softmax (last dim).
 
     Args:
         name: identity, sigmoid or softmax.

@@ -23,9 +23,10 @@ class Metric:
         doc: One line for the help.
         kinds: The kinds of task that it fits.
         higher_is_better: Whether more is better.
-        row_scores: (output (..., n, C), y as in `Split`, task) -> (..., n) float64. Only `task.kind`, `task.loss` and
-            `task.preparation` are read. A row with a NaN among its outputs scores NaN.
-        display: (mean row score, y) -> the number that is shown; monotone, and elementwise over stacked means.
+        row_scores: (output (..., n, C), y as in `Split`, task) -> (..., n) float64. Only `task.kind`,
+            `task.loss` and `task.preparation` are read. A row with a NaN among its outputs scores NaN.
+        display: (mean row score, y) -> the number that is shown; monotone, and elementwise over stacked
+            means.
         needs_probabilities: Whether it needs a loss whose link is sigmoid or softmax.
         unit: Whether it is in the target's unit ('target'), its square ('target squared') or none ('').
     """
@@ -67,9 +68,12 @@ def evaluate_metric(task: Task, output: np.ndarray, y: np.ndarray, *, metric: st
         1.0
     """
     chosen = METRICS[metric or task.metric]
-    with np.errstate(over="ignore", invalid="ignore"):  # a diverged member's outputs give NaN or inf, not a warning
-        shown = chosen.display(chosen.row_scores(output, y, task).mean(-1), y)
+    shown = chosen.display(chosen.row_scores(output, y, task).mean(-1), y)
     return float(shown) if np.ndim(shown) == 0 else shown
+
+
+#: a diverged member's outputs give NaN or inf, and no warning
+_quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def _as_is(mean: Any, y: np.ndarray) -> Any:
@@ -96,8 +100,8 @@ def _accuracy(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="accuracy",
-        doc="share of rows that are right: the largest output, or a logit above 0; the share of right labels where "
-        "there are several",
+        doc="share of rows that are right: the largest output, or a logit above 0; the share of right labels "
+        "where there are several",
         kinds=_CLASS_KINDS,
         higher_is_better=True,
         row_scores=_accuracy,
@@ -118,8 +122,8 @@ def _balanced(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="balanced_accuracy",
-        doc="mean over the classes at hand of the share of their rows that are right; mean over labels where there "
-        "are several",
+        doc="mean over the classes at hand of the share of their rows that are right; mean over labels where "
+        "there are several",
         kinds=_CLASS_KINDS,
         higher_is_better=True,
         row_scores=_balanced,
@@ -128,6 +132,7 @@ register_metric(
 )
 
 
+@_quiet
 def _log_loss(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     o = np.asarray(output, dtype=np.float64)
     if task.kind == "multiclass":
@@ -157,14 +162,17 @@ def _errors(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return (np.asarray(output, dtype=np.float64) - y) * scale
 
 
+@_quiet
 def _squared_error(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return (_errors(output, y, task) ** 2).mean(-1)
 
 
+@_quiet
 def _absolute_error(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     return np.abs(_errors(output, y, task)).mean(-1)
 
 
+@_quiet
 def _unexplained(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
     variance = np.asarray(y, dtype=np.float64).var(0)
     return ((np.asarray(output, dtype=np.float64) - y) ** 2 / variance).mean(-1)

@@ -77,8 +77,8 @@ def _full_images(file: str, classes: tuple[str, ...], name: str) -> Raw:
             _ENVIRONMENT,
             f"a folder that holds {file}",
             folder,
-            f"Put {file} (sha256 {_FULL[file]}; arrays x_train, y_train, x_test, y_test) into a folder and set "
-            f"{_ENVIRONMENT} to it.",
+            f"Put {file} (sha256 {_FULL[file]}; arrays x_train, y_train, x_test, y_test) into a folder and "
+            f"set {_ENVIRONMENT} to it.",
         )
     with open(path, "rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
+from narwhals.exceptions import DuplicateError
 
 from thalweg.core import InputError
 
@@ -16,8 +17,8 @@ from ._files import clean_frame
 from ._raw import Raw, append_test, check_names
 
 _ACCEPTED = (
-    "the name of a data set, a file, a folder of images, a data frame, (X, y) or (X_train, y_train, X_test, y_test), "
-    "a torch Dataset or DataLoader"
+    "the name of a data set, a file, a folder of images, a data frame, (X, y) or (X_train, y_train, "
+    "X_test, y_test), a torch Dataset or DataLoader"
 )
 
 
@@ -100,8 +101,9 @@ def _read_frame(source: Any) -> pl.DataFrame | None:
         frame = nw.from_native(source)
     except TypeError:
         return None
-    except Exception as error:  # narwhals refuses repeated column names with an error class of its own
-        raise InputError("the data frame", f"a frame with distinct column names ({error})") from error
+    except DuplicateError as error:
+        said = " ".join(str(error).split())
+        raise InputError("the data frame", f"a frame with distinct column names ({said})") from error
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     names = [str(name) for name in frame.columns]

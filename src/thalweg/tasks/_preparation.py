@@ -1,4 +1,4 @@
-"""`Preparation`: how rows of a source become a model's inputs; plain data, so that a run folder can hold it."""
+"""`Preparation`: how rows of a source become a model's inputs; plain data that a run folder can hold."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class Column:
         name: The column's name.
         kind: 'number' (standardised) or 'category' (one-hot).
         mean: Mean of the training rows; 0 for categories.
-        std: Standard deviation of the training rows (divided by n); 0 marks a constant column, which is left at 0.
-        categories: The categories of the training rows, sorted; a category that they do not hold is all zeros.
+        std: Standard deviation of the training rows (divided by n); 0 marks a constant column, which is left
+            at 0.
+        categories: The categories of the training rows, sorted; a category that they do not hold is all
+            zeros.
         fill: What stands for a missing value; None refuses it.
     """
 
@@ -45,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Everything that is needed to prepare new rows and to read a model's outputs; every number is of training rows.
+    """What is needed to prepare new rows and to read outputs; every number is of the training rows.
 
     Args:
         layout: 'table' (named columns), 'array' (numbers) or 'image' (pixels).
@@ -88,7 +90,7 @@ class Preparation:
     target_std: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as dicts, lists, numbers and strings; floats survive `json.dumps` and `json.loads` exactly."""
+        """Returns it as dicts, lists, numbers and strings; floats survive a trip through JSON exactly."""
         return _plain(asdict(self))
 
     @classmethod

@@ -97,14 +97,18 @@ def check_columns(field_name: str, wanted: tuple[str, ...], have: list[str]) -> 
     """
     for name in wanted:
         if name not in have:
-            remedy = nearest(name, have) if len(have) <= 30 else f"Columns: {list_some(have)}."
+            remedy = nearest(name, have)
+            if len(have) > 30 and not remedy.startswith("Did you"):
+                remedy = f"Columns: {list_some(have)}."
             raise InputError(field_name, "a column of the data", name, remedy)
 
 
 def split_names(value: Any, have: list[str]) -> tuple[str, ...]:
-    """Returns the columns that an option names: one name, names with commas between, or a sequence of names."""
+    """Returns the columns that an option names: a name, names with commas between, or a sequence."""
     if value is None:
         return ()
+    if isinstance(value, int):
+        return (str(value),)
     if isinstance(value, str):
         return (value,) if value in have else tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(str(name) for name in value)
@@ -179,7 +183,11 @@ def append_test(raw: Raw, test: Raw) -> Raw:
     if raw.array is not None:
         assert test.array is not None
         if raw.array.shape[1:] != test.array.shape[1:]:
-            raise InputError("x_test", f"of the row shape {raw.array.shape[1:]} of the source", test.array.shape[1:])
+            raise InputError(
+                "x_test", f"of the row shape {raw.array.shape[1:]} of the source", test.array.shape[1:]
+            )
+        if raw.pixel_max != test.pixel_max:
+            raise InputError("x_test", f"of the source's type ({raw.array.dtype})", str(test.array.dtype))
         data["array"] = np.concatenate([raw.array, test.array])
     return Raw(**data)
 

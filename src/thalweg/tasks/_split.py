@@ -31,8 +31,8 @@ def draw_splits(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the rows of training, validation and test, each (n,) int64, ascending.
 
-    One permutation of the rows is drawn, keyed by (seed, SPLIT). Where there are classes, each class gives its share
-    to every split: round(fraction * rows of the class), and one at least.
+    One permutation of the rows is drawn, keyed by (seed, SPLIT). Where there are classes, each class gives
+    its share to every split: round(fraction * rows of the class), and one at least.
 
     Args:
         num_rows: All rows, a given test split included.
@@ -54,7 +54,7 @@ def draw_splits(
     order = draw_permutation(derive_key(seed, Purpose.SPLIT), pool)
     shares = (validation, 0.0 if num_train is not None else test)
     needed = 3 if num_train is None else 2
-    if pool < needed or pool == num_rows and num_train is not None:
+    if pool < needed or (pool == num_rows and num_train is not None):
         raise InputError("data", f"at least {needed} rows, and a test row where they are given", pool)
     if labels is None:
         parts = [order]

@@ -8,11 +8,9 @@ import numpy as np
 
 from thalweg.core import InputError, check_choice
 
-from ._losses import LOSSES
+from ._losses import KINDS, LOSSES
 from ._metrics import METRICS
 from ._preparation import Preparation
-
-KINDS = ("regression", "binary", "multiclass", "multilabel")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,8 +20,8 @@ class Split:
     Args:
         x: (n, *input_shape) float32, C-contiguous, scaled with the statistics of the training rows.
         y: multiclass: (n,) int64; regression (standardised), binary, multilabel: (n, C) float32.
-        rows: (n,) int64, row numbers in the source, from 0, ascending. A given test split is numbered on after the
-            training rows.
+        rows: (n,) int64, row numbers in the source, from 0, ascending. A given test split is numbered on
+            after the training rows.
     """
 
     x: np.ndarray
@@ -43,11 +41,11 @@ class Task:
         kind: 'regression', 'binary', 'multiclass' or 'multilabel'.
         loss: A key of `LOSSES` that fits the kind; its link turns outputs into predictions.
         metric: A key of `METRICS` that fits the kind and the loss.
-        input_shape: Shape of one row of inputs; images are (channels, height, width), also with one channel. Models
-            that want vectors flatten.
+        input_shape: Shape of one row of inputs; images are (channels, height, width), also with one channel.
+            Models that want vectors flatten.
         output_size: The outputs that a model must give.
-        classes: Names of the classes (of the labels, where the kind is multilabel) in the order of their numbers;
-            () for regression. A binary task's one logit is for `classes[1]`.
+        classes: Names of the classes (of the labels, where the kind is multilabel) in the order of their
+            numbers; () for regression. A binary task's one logit is for `classes[1]`.
         train: The rows to learn from.
         validation: The rows to choose with.
         test: The rows that speak once.

@@ -23,8 +23,8 @@ _CHUNK = 256
 def read_torch_data(source: Any, *, max_bytes: int) -> Raw:
     """Returns the rows of a Dataset or DataLoader as arrays.
 
-    A loader contributes its data set, collate function and batch size; its sampler and workers are not used, since the
-    order of rows is drawn from the seed.
+    A loader contributes its data set, collate function and batch size; its sampler and workers are not used,
+    since the order of rows is drawn from the seed.
 
     Raises:
         InputError: if the rows take more than `max_bytes`, or are no pairs of inputs and target.
@@ -35,15 +35,16 @@ def read_torch_data(source: Any, *, max_bytes: int) -> Raw:
         dataset, hint = source.dataset, source.batch_size
         collate = source.collate_fn if source.batch_size is not None else default_collate
         notes.append(
-            f"From the DataLoader: data set, collate function and batch size ({hint}); its order of rows is not used, as "
-            "orders are drawn from the seed."
+            f"From the DataLoader: data set, collate function and batch size ({hint}); its order of "
+            "rows is not used, as orders are drawn from the seed."
         )
     if isinstance(dataset, TensorDataset) and collate is default_collate:
         x, y = _pair(dataset.tensors)
     else:
         x, y = _materialise(dataset, collate, hint or _CHUNK, max_bytes)
         notes.append(
-            f"{len(x)} rows were read once ({x.nbytes + y.nbytes:,} bytes): random transforms are frozen as drawn."
+            f"{len(x)} rows were read once ({x.nbytes + y.nbytes:,} bytes): random transforms are "
+            "frozen as drawn."
         )
     array, pixel_max = as_array(x, "the data set")
     targets = target_frame(y, len(array))
