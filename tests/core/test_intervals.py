@@ -1,4 +1,4 @@
-"""Intervals against scipy, by formula, by property and by coverage; the coverage check is shown wrong ones."""
+"""Intervals against scipy, by formula, by property and by coverage; the check is shown wrong ones."""
 
 import importlib.util
 import json
@@ -45,7 +45,7 @@ def spread_out(values):
     return np.ptp(values) > 1e-6
 
 
-# --- against scipy ---------------------------------------------------------------------------------
+# --- against scipy ---
 
 
 @pytest.mark.parametrize("seeds", [2, 5, 10])
@@ -94,7 +94,7 @@ def test_power_agrees_with_simulation():
     assert fewer.mean() < 0.78
 
 
-# --- seeds and rows ----------------------------------------------------------------------------------
+# --- seeds and rows ---
 
 
 def test_rows_variance_by_table():
@@ -177,7 +177,7 @@ def test_display_must_be_monotone():
         interval_with_rows([[-1.0, 1.0, 0.5], [-1.0, 1.1, 0.4]], display=abs)
 
 
-# --- no spread, one seed -----------------------------------------------------------------------------
+# --- no spread, one seed ---
 
 
 @pytest.mark.parametrize("method", [interval_of_mean, prediction_interval])
@@ -236,7 +236,7 @@ def test_seeds_needed():
         seeds_needed([1.0])
 
 
-# --- bad input -----------------------------------------------------------------------------------------
+# --- bad input ---
 
 
 def test_errors_name_the_value():
@@ -256,7 +256,7 @@ def test_errors_name_the_value():
         interval_of_mean([])
 
 
-# --- as data, as text ------------------------------------------------------------------------------------
+# --- as data, as text ---
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_text():
     assert format_together(-0.001, -1.0, 12345.0) == ["0", "-1", "12345"]
 
 
-# --- properties --------------------------------------------------------------------------------------------
+# --- properties ---
 
 
 @given(scores)
@@ -343,7 +343,7 @@ def test_correctness_interval_is_inside_0_and_1(values):
     assert ours.low < ours.high
 
 
-# --- coverage ------------------------------------------------------------------------------------------------
+# --- coverage ---
 
 
 @pytest.mark.parametrize("part", ["check_means", "check_rows", "check_predictions", "check_pairs"])

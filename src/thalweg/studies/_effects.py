@@ -89,7 +89,7 @@ class AxisEffect:
 def axis_effects(
     axes: Sequence[AxisColumn],
     values: Sequence[Mapping[str, Any]],
-    scores: Sequence[float],
+    scores: Sequence[float | None],
     diverged_at: Sequence[int | None],
     *,
     higher_is_better: bool,
@@ -143,11 +143,19 @@ def axis_effects(
     """
     check_axes(axes)
     check_number("level", level, above=0, below=1)
-    diverged = np.array([step is not None for step in diverged_at], dtype=bool)
-    y = np.array([math.nan if bad else float(score) for score, bad in zip(scores, diverged, strict=False)])
+    if len(values) == 0:
+        raise InputError("values", "given for one member at least", values)
     for name, given in (("scores", scores), ("diverged_at", diverged_at)):
         if len(given) != len(values):
             raise InputError(name, f"one for each of the {len(values)} members", len(given))
+    diverged = np.array([step is not None for step in diverged_at], dtype=bool)
+    known = [not bad and score is not None for score, bad in zip(scores, diverged, strict=True)]
+    y = np.array(
+        [
+            math.nan if score is None or not good else float(score)
+            for score, good in zip(scores, known, strict=True)
+        ]
+    )
     for at in np.flatnonzero(~diverged & ~np.isfinite(y)):
         remedy = "Give its step in diverged_at if it diverged."
         raise InputError(f"score of member {at}", "finite", float(y[at]), remedy)
@@ -270,9 +278,8 @@ def _judge_axis(
     context: _Context,
 ) -> AxisEffect:
     flat = [level for levels in groups for level in levels]
-    told = {
-        kind: [level for level in flat if _told(found.get(id(level)))] for kind, found in fit.items()
-    }  # the levels that get an interval, over which the correction runs
+    # The correction runs over the levels that get an interval.
+    told = {kind: [level for level in flat if _told(found.get(id(level)))] for kind, found in fit.items()}
     levels = [
         LevelEffect(
             label=level.label,
@@ -374,8 +381,8 @@ def _sentence(
         sign = 1 if context.higher_is_better else -1
         size, low, high = format_together(abs(effect.mean), *sorted((sign * effect.low, sign * effect.high)))
         text = (
-            f"No value of {axis.name} stands out: the best, {_phrase(axis, best)}, has a {context.metric} "
-            f"{size} {word} than {others}"
+            f"No value of {axis.name} stands out: at the best, {_phrase(axis, best)}, "
+            f"{context.metric} is {size} {word} than at {others}"
         )
     text += f" ({100 * context.level:g}% interval {low} to {high}; {context.alive} members"
     bad = int(context.diverged.sum())
@@ -395,8 +402,9 @@ def _why_nothing(
     num, alive = len(context.y), context.alive
     if alive == 0:
         return f"All {num} members diverged, so nothing can be said about {axis.name}."
-    if all(len(levels) == 1 for levels in groups):
-        values = ", ".join(level.title for levels in groups for level in levels) or "none"
+    flat = [level for levels in groups for level in levels]
+    if len(flat) == len(groups) and all(level.low == level.high for level in flat):
+        values = ", ".join(level.title for level in flat) or "none"
         return f"{axis.name} was not varied ({values}), so there is nothing to compare."
     if np.ptp(context.y[~context.diverged]) == 0:
         same = f"All {alive} members that ran through have the same {context.metric}"
