@@ -271,21 +271,29 @@ BEST_LR = {"sgd": -1.0, "adamw": -2.5, "lion": -3.5}
 ACTIVATION = {"relu": 0.02, "tanh": 0.0, "gelu": 0.03}
 
 
-def draw_members(rng: np.random.Generator, num: int) -> tuple[list[dict], np.ndarray]:
-    """Returns members and scores; the noise has far tails and grows away from the best lr."""
+def draw_members(rng: np.random.Generator, num: int, failing: float = 0.0) -> tuple[list[dict], np.ndarray]:
+    """Returns members and scores; the noise has far tails and grows away from the best lr.
+
+    A share `failing` of the members does not learn: 0.8 less, whatever their values.
+    """
+
+    def pick(names: list[str]) -> str:
+        return names[int(rng.integers(len(names)))]
+
     members, scores = [], []
     for _ in range(num):
         member = {
-            "optimizer": str(rng.choice(list(OFFSET))),
+            "optimizer": pick(list(OFFSET)),
             "lr": float(10 ** rng.uniform(-5, 0)),
-            "activation": str(rng.choice(list(ACTIVATION))),
+            "activation": pick(list(ACTIVATION)),
             "dropout": float(rng.uniform(0, 0.5)),
-            "null_choice": str(rng.choice(["a", "b", "c", "d"])),
+            "null_choice": pick(["a", "b", "c", "d"]),
             "null_range": float(10 ** rng.uniform(-6, -1)),
         }
         away = np.log10(member["lr"]) - BEST_LR[member["optimizer"]]
         truth = OFFSET[member["optimizer"]] - 0.01 * away**2
         truth += ACTIVATION[member["activation"]] - 0.1 * member["dropout"]
+        truth -= 0.8 * (rng.uniform() < failing)
         scores.append(0.9 + truth + rng.laplace() * (0.01 + 0.01 * abs(away)))
         members.append(member)
     return members, np.array(scores)
@@ -326,14 +334,17 @@ def all_covered(effect: AxisEffect, lr_truth: dict[str, float]) -> bool:
     return True
 
 
-def check_effects(reps: int, seed: int, sizes: tuple[int, ...] = (40, 200)) -> list[Check]:
+SCREENS = ((40, 0.0), (200, 0.0), (100, 0.15))  # members, share of them that does not learn
+
+
+def check_effects(reps: int, seed: int, screens: tuple[tuple[int, float], ...] = SCREENS) -> list[Check]:
     checks = []
-    for num in sizes:
+    for num, failing in screens:
         rng = np.random.default_rng([seed, num])
         covered = {axis.name: 0 for axis in AXES}
         alarms = {axis.name: 0 for axis in AXES if axis.name.startswith("null")}
         for _ in range(reps):
-            members, scores = draw_members(rng, num)
+            members, scores = draw_members(rng, num, failing)
             effects = axis_effects(AXES, members, scores.tolist(), [None] * num, higher_is_better=True)
             lr = next(effect for effect in effects if effect.axis == "lr")
             lr_truth = {}
@@ -350,7 +361,7 @@ def check_effects(reps: int, seed: int, sizes: tuple[int, ...] = (40, 200)) -> l
             checks += [
                 Check(
                     part="axis_effects",
-                    setting=f"{name}, {num} members",
+                    setting=f"{name}, {num} members" + f", {failing:.0%} fail" * (failing > 0),
                     counts=kind,
                     hits=hits,
                     reps=reps,
@@ -392,7 +403,8 @@ def main() -> int:
             print(f"{check.part:20} {check.setting:72} {measured}")
         print(f"{checks[0].part:20} took {seconds[checks[0].part]} s")
     failed = [row for row in rows if row["verdict"] == "FAILED"]
-    print(f"{len(rows) - len(failed)} of {len(rows)} rows hold")
+    wanted = [row for row in rows if row["verdict"] != "limit"]
+    print(f"{len(wanted) - len(failed)} of {len(wanted)} rows with a wanted range hold")
     if given.out:
         record = {
             "date": datetime.date.today().isoformat(),

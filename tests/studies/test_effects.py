@@ -338,9 +338,9 @@ def test_errors_name_the_value():
 # --- coverage ---
 
 
-@pytest.mark.parametrize("num", [40, 120])
-def test_coverage(num):
-    for check in bench.check_effects(150, 72, (num,)):
+@pytest.mark.parametrize("screen", [(40, 0.0), (120, 0.0), (80, 0.15)])
+def test_coverage(screen):
+    for check in bench.check_effects(100, 72, (screen,)):
         assert check.plausible, check
 
 
@@ -353,7 +353,7 @@ def test_coverage_check_sees_a_false_level(monkeypatch):
         return right(*given, **named)
 
     monkeypatch.setattr(bench, "axis_effects", wrong)
-    checks = bench.check_effects(150, 72, (120,))
+    checks = bench.check_effects(100, 72, ((120, 0.0),))
     assert all(not check.plausible for check in checks if check.counts == "covered")
 
 

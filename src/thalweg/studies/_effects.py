@@ -208,15 +208,15 @@ class _Design:
         self.alive, self.axes, self.groups = alive, axes, groups
         self.levels = [level for found in groups.values() for levels in found for level in levels]
         self.at = {id(level): 1 + at for at, level in enumerate(self.levels)}
+        self.num_alive = {id(level): int((level.inside & alive).sum()) for level in self.levels}
         columns = [np.ones(len(alive)), *(level.inside for level in self.levels)]
         self.X = np.stack(columns, axis=1)[alive].astype(np.float64)
-
-    def num_alive(self, level: Level) -> int:
-        return int((level.inside & self.alive).sum())
+        # The combination that stands for each unconditional axis while another one is looked at.
+        self.spread = {axis.name: self._spread(groups[axis.name][0]) for axis in axes if axis.given is None}
 
     def judged(self, levels: Sequence[Level]) -> list[Level]:
         """The levels that have enough members for an interval."""
-        return [level for level in levels if self.num_alive(level) >= LEAST_MEMBERS]
+        return [level for level in levels if self.num_alive[id(level)] >= LEAST_MEMBERS]
 
     def _unit(self, at: int) -> np.ndarray:
         unit = np.zeros(1 + len(self.levels))
@@ -225,7 +225,7 @@ class _Design:
 
     def _spread(self, levels: Sequence[Level]) -> np.ndarray:
         """Evenly over the levels that are judged; over those with any member if none is."""
-        used = self.judged(levels) or [level for level in levels if self.num_alive(level)]
+        used = self.judged(levels) or [level for level in levels if self.num_alive[id(level)]]
         parts = [self._part(level) for level in used]
         return np.mean(parts, axis=0) if parts else np.zeros(1 + len(self.levels))
 
@@ -246,8 +246,8 @@ class _Design:
             top = axis.given
             outer = [other for found in self.groups[top] for other in found if other.label == level.given]
             part = part + self._part(outer[0], leave_out=axis.name)
-        rest = [other for other in self.axes if other.given is None and other.name != top]
-        return self._unit(0) + part + sum(self._spread(self.groups[other.name][0]) for other in rest)
+        rest = [spread for name, spread in self.spread.items() if name != top]
+        return self._unit(0) + part + sum(rest)
 
     def fit(self, y: np.ndarray) -> dict[str, dict[int, tuple[Contrasts, int]]]:
         """Returns for "mean" and "rest" where each level's estimate stands: id(level) -> (contrasts, row)."""
