@@ -107,7 +107,7 @@ class Interval:
 
 
 def format_together(*numbers: float) -> list[str]:
-    """Returns the numbers with as many decimals as two digits of their spread need.
+    """Returns the numbers with as many decimals as two digits of half their spread need.
 
     Example:
         >>> format_together(0.92, 0.9003675, 0.9396325)
@@ -116,7 +116,7 @@ def format_together(*numbers: float) -> list[str]:
     spread = max(numbers) - min(numbers)
     if not (math.isfinite(spread) and spread > 0):
         return [f"{number:.4g}" for number in numbers]
-    decimals = max(0, 1 - math.floor(math.log10(spread)))
+    decimals = max(0, 1 - math.floor(math.log10(spread / 2)))
     if decimals > 8:
         return [f"{number:.3g}" for number in numbers]
     # Adding 0.0 turns "-0.00" into "0.00".

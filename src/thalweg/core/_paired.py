@@ -63,7 +63,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, compariso
 
     Example:
         >>> print(paired_difference([0.93, 0.95, 0.94, 0.96, 0.95], [0.90, 0.93, 0.90, 0.93, 0.92]))
-        0.030 (95% interval 0.021 to 0.039, of the mean paired difference over seeds; 5 seeds): told apart
+        0.0300 (95% interval 0.0212 to 0.0388, of the mean paired difference over seeds; 5 seeds): told apart
 
     References:
         Student, The probable error of a mean, 1908 (the paired form).

@@ -89,7 +89,7 @@ class AxisEffect:
 def axis_effects(
     axes: Sequence[AxisColumn],
     values: Sequence[Mapping[str, Any]],
-    scores: Sequence[float],
+    scores: Sequence[float | None],
     diverged_at: Sequence[int | None],
     *,
     higher_is_better: bool,
@@ -143,11 +143,19 @@ def axis_effects(
     """
     check_axes(axes)
     check_number("level", level, above=0, below=1)
-    diverged = np.array([step is not None for step in diverged_at], dtype=bool)
-    y = np.array([math.nan if bad else float(score) for score, bad in zip(scores, diverged, strict=False)])
+    if len(values) == 0:
+        raise InputError("values", "given for one member at least", values)
     for name, given in (("scores", scores), ("diverged_at", diverged_at)):
         if len(given) != len(values):
             raise InputError(name, f"one for each of the {len(values)} members", len(given))
+    diverged = np.array([step is not None for step in diverged_at], dtype=bool)
+    known = [not bad and score is not None for score, bad in zip(scores, diverged, strict=True)]
+    y = np.array(
+        [
+            math.nan if score is None or not good else float(score)
+            for score, good in zip(scores, known, strict=True)
+        ]
+    )
     for at in np.flatnonzero(~diverged & ~np.isfinite(y)):
         remedy = "Give its step in diverged_at if it diverged."
         raise InputError(f"score of member {at}", "finite", float(y[at]), remedy)
@@ -196,15 +204,15 @@ class _Design:
         self.alive, self.axes, self.groups = alive, axes, groups
         self.levels = [level for found in groups.values() for levels in found for level in levels]
         self.at = {id(level): 1 + at for at, level in enumerate(self.levels)}
+        self.num_alive = {id(level): int((level.inside & alive).sum()) for level in self.levels}
         columns = [np.ones(len(alive)), *(level.inside for level in self.levels)]
         self.X = np.stack(columns, axis=1)[alive].astype(np.float64)
-
-    def num_alive(self, level: Level) -> int:
-        return int((level.inside & self.alive).sum())
+        # The combination that stands for each unconditional axis while another one is looked at.
+        self.spread = {axis.name: self._spread(groups[axis.name][0]) for axis in axes if axis.given is None}
 
     def judged(self, levels: Sequence[Level]) -> list[Level]:
         """The levels that have enough members for an interval."""
-        return [level for level in levels if self.num_alive(level) >= LEAST_MEMBERS]
+        return [level for level in levels if self.num_alive[id(level)] >= LEAST_MEMBERS]
 
     def _unit(self, at: int) -> np.ndarray:
         unit = np.zeros(1 + len(self.levels))
@@ -213,7 +221,7 @@ class _Design:
 
     def _spread(self, levels: Sequence[Level]) -> np.ndarray:
         """Evenly over the levels that are judged; over those with any member if none is."""
-        used = self.judged(levels) or [level for level in levels if self.num_alive(level)]
+        used = self.judged(levels) or [level for level in levels if self.num_alive[id(level)]]
         parts = [self._part(level) for level in used]
         return np.mean(parts, axis=0) if parts else np.zeros(1 + len(self.levels))
 
@@ -234,8 +242,8 @@ class _Design:
             top = axis.given
             outer = [other for found in self.groups[top] for other in found if other.label == level.given]
             part = part + self._part(outer[0], leave_out=axis.name)
-        rest = [other for other in self.axes if other.given is None and other.name != top]
-        return self._unit(0) + part + sum(self._spread(self.groups[other.name][0]) for other in rest)
+        rest = [spread for name, spread in self.spread.items() if name != top]
+        return self._unit(0) + part + sum(rest)
 
     def fit(self, y: np.ndarray) -> dict[str, dict[int, tuple[Contrasts, int]]]:
         """Returns for "mean" and "rest" where each level's estimate stands: id(level) -> (contrasts, row)."""
@@ -266,9 +274,8 @@ def _judge_axis(
     context: _Context,
 ) -> AxisEffect:
     flat = [level for levels in groups for level in levels]
-    told = {
-        kind: [level for level in flat if _told(found.get(id(level)))] for kind, found in fit.items()
-    }  # the levels that get an interval, over which the correction runs
+    # The correction runs over the levels that get an interval.
+    told = {kind: [level for level in flat if _told(found.get(id(level)))] for kind, found in fit.items()}
     levels = [
         LevelEffect(
             label=level.label,
@@ -366,8 +373,8 @@ def _sentence(
         sign = 1 if context.higher_is_better else -1
         size, low, high = format_together(abs(effect.mean), *sorted((sign * effect.low, sign * effect.high)))
         text = (
-            f"No value of {axis.name} stands out: the best, {_phrase(axis, best)}, has a {context.metric} "
-            f"{size} {word} than {others}"
+            f"No value of {axis.name} stands out: at the best, {_phrase(axis, best)}, "
+            f"{context.metric} is {size} {word} than at {others}"
         )
     text += f" ({100 * context.level:g}% interval {low} to {high}; {context.alive} members"
     bad = int(context.diverged.sum())
@@ -385,8 +392,9 @@ def _why_nothing(axis: AxisColumn, groups: Sequence[Sequence[Level]], design: _D
     num, alive = len(context.y), context.alive
     if alive == 0:
         return f"All {num} members diverged, so nothing can be said about {axis.name}."
-    if all(len(levels) == 1 for levels in groups):
-        values = ", ".join(level.title for levels in groups for level in levels) or "none"
+    flat = [level for levels in groups for level in levels]
+    if len(flat) == len(groups) and all(level.low == level.high for level in flat):
+        values = ", ".join(level.title for level in flat) or "none"
         return f"{axis.name} was not varied ({values}), so there is nothing to compare."
     if np.ptp(context.y[~context.diverged]) == 0:
         same = f"All {alive} members that ran through have the same {context.metric}"

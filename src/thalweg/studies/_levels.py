@@ -15,6 +15,8 @@ from thalweg.core import InputError, check_choice, nearest
 
 MOST_BINS = 5
 """Bins of a range, where members suffice: about as many as a sentence can speak of."""
+MOST_CHOICES = 200
+"""More choices than that are a range under the wrong name; the fit would need a coefficient for each."""
 LEAST_MEMBERS = 3
 """A level with fewer members that did not diverge gets no interval."""
 
@@ -106,6 +108,9 @@ def column_of(axis: AxisColumn, values: Sequence[Mapping[str, Any]]) -> list[Any
             if not number or not math.isfinite(value) or (axis.scale == "log" and value <= 0):
                 rule = "a number above 0" if axis.scale == "log" else "a number"
                 raise InputError(field, rule, value, "Use the scale 'choice' for names.")
+    if axis.scale == "choice" and (num := len({str(value) for value in column})) > MOST_CHOICES:
+        rule = f"an axis with at most {MOST_CHOICES} choices"
+        raise InputError(axis.name, rule, num, "Give it the scale 'log' or 'linear'.")
     return column
 
 
