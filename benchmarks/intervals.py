@@ -91,9 +91,7 @@ def count(
     """Returns how often `draw` was true over repetitions from one generator."""
     rng = np.random.default_rng(seed)
     hits = sum(draw(rng) for _ in range(reps))
-    return Check(
-        part=part, setting=setting, counts=counts, hits=hits, reps=reps, low=wanted[0], high=wanted[1]
-    )
+    return Check(part=part, setting=setting, counts=counts, hits=hits, reps=reps, low=wanted[0], high=wanted[1])
 
 
 def covers(interval: Interval, truth: float) -> bool:
@@ -125,9 +123,7 @@ def check_means(reps: int, seed: int, method: Callable[..., Interval] = interval
     return checks
 
 
-def check_predictions(
-    reps: int, seed: int, method: Callable[..., Interval] = prediction_interval
-) -> list[Check]:
+def check_predictions(reps: int, seed: int, method: Callable[..., Interval] = prediction_interval) -> list[Check]:
     def draw_one(rng: np.random.Generator, draw: Callable, seeds: int) -> bool:
         scores = draw(rng, seeds + 1)
         return covers(method(scores[:-1]), float(scores[-1]))
@@ -327,9 +323,7 @@ def all_covered(effect: AxisEffect, lr_truth: dict[str, float]) -> bool:
             for other, found in enumerate(effect.levels)
             if other != at and found.given == level.given and found.mean is not None
         ]
-        if level.versus_rest is not None and not covers(
-            level.versus_rest, truth[at] - float(np.mean(others))
-        ):
+        if level.versus_rest is not None and not covers(level.versus_rest, truth[at] - float(np.mean(others))):
             return False
     return True
 
@@ -350,9 +344,7 @@ def check_effects(reps: int, seed: int, screens: tuple[tuple[int, float], ...] =
             lr_truth = {}
             for given in OFFSET:
                 judged = [at for at, level in enumerate(lr.levels) if level.given == given and level.mean]
-                lr_truth[given] = (
-                    float(np.mean([true_level(lr, at, {}) for at in judged])) if judged else np.nan
-                )
+                lr_truth[given] = float(np.mean([true_level(lr, at, {}) for at in judged])) if judged else np.nan
             for effect in effects:
                 covered[effect.axis] += all_covered(effect, lr_truth)
                 if effect.axis in alarms and effect.effect is not None:

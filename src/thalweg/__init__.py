@@ -1,9 +1,9 @@
 """Thalweg: train hundreds of what-ifs of a model as one program, and prove which recipe to use.
 
-    import thalweg as tw
+import thalweg as tw
 
-    result = tw.tune("fashion-mnist")
-    print(result)
+result = tw.tune("fashion-mnist")
+print(result)
 """
 
 import lazy_loader as _lazy

@@ -194,9 +194,7 @@ def test_one_pair_cannot_tell():
     assert ours.method == "one seed cannot tell"
 
 
-@pytest.mark.parametrize(
-    ("seeds", "comparisons", "told"), [(5, 1, False), (6, 1, True), (6, 2, False), (8, 3, True)]
-)
+@pytest.mark.parametrize(("seeds", "comparisons", "told"), [(5, 1, False), (6, 1, True), (6, 2, False), (8, 3, True)])
 def test_equal_differences_are_left_to_the_sign_test(seeds, comparisons, told):
     # 0.3 - 0.1 rounds to other bits than 0.2, which must not pass for a spread.
     a = np.array([0.3, 0.5, 0.9, 0.4, 0.6, 0.3, 0.7, 0.8])[:seeds]
@@ -382,9 +380,7 @@ def too_wide(method):
 def test_coverage_check_sees_a_wrong_interval(part, method, sabotage):
     # On three seeds an interval may be off by less than the check can see; most rows must fail.
     checks = [
-        check
-        for check in getattr(bench, part)(1000, 71, sabotage(method))
-        if (check.low, check.high) != bench.LIMIT
+        check for check in getattr(bench, part)(1000, 71, sabotage(method)) if (check.low, check.high) != bench.LIMIT
     ]
     failed = [check for check in checks if not check.plausible]
     assert len(failed) >= 0.6 * len(checks)

@@ -34,9 +34,7 @@ CASES = [(name, p) for name in sorted(ACTIVATIONS) for p in parameters_of(ACTIVA
 @pytest.mark.parametrize(("name", "p"), CASES)
 def test_slope_is_the_derivative(name, p):
     activation = ACTIVATIONS[name]
-    z = POINTS.clone()[
-        : -4 if name == "elu" else None
-    ].requires_grad_()  # torch.where gives inf * 0 out there
+    z = POINTS.clone()[: -4 if name == "elu" else None].requires_grad_()  # torch.where gives inf * 0 out there
     a = activation.value(z, p)
     (expected,) = torch.autograd.grad(a.sum(), z)
     slope = torch.as_tensor(activation.slope(z.detach(), a.detach(), p), dtype=torch.float64)

@@ -33,9 +33,7 @@ def test_the_module_has_the_parameters_of_the_architecture(activation, norm, dro
     assert mine == [(name, tuple(w.shape)) for name, w in module.named_parameters()]
     assert architecture.num_params == sum(w.numel() for w in module.parameters())
     buffers = {n: b for n, b in module.named_buffers() if not n.endswith("num_batches_tracked")}
-    assert [(b.name, b.shape) for b in architecture.buffers] == [
-        (n, tuple(b.shape)) for n, b in buffers.items()
-    ]
+    assert [(b.name, b.shape) for b in architecture.buffers] == [(n, tuple(b.shape)) for n, b in buffers.items()]
     for spec in architecture.buffers:
         assert bool((buffers[spec.name] == spec.start).all())
     with draws(0, 1):

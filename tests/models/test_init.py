@@ -65,9 +65,7 @@ def test_variances(name, variance, scale):
         expected = variance(fan_in, fan_out, 1.0 if spec.name.startswith("output") else math.sqrt(2))
         if scale is not None:
             expected = scale**2 if name == "normal" else expected * scale**2
-        error = math.sqrt(
-            2 / w.numel()
-        )  # of a normal sample's variance, relative; a uniform one's is smaller
+        error = math.sqrt(2 / w.numel())  # of a normal sample's variance, relative; a uniform one's is smaller
         assert float(w.var()) == pytest.approx(expected, rel=5 * error)
         assert abs(float(w.mean())) < 5 * math.sqrt(expected / w.numel())
 
@@ -114,9 +112,7 @@ def test_lsuv_gives_every_layer_unit_variance(activation, norm, scale):
     spreads = []
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            layer.register_forward_hook(
-                lambda m, x, y: spreads.append(float(y.detach().double().std(correction=0)))
-            )
+            layer.register_forward_hook(lambda m, x, y: spreads.append(float(y.detach().double().std(correction=0))))
     module(BATCH)
     assert spreads == pytest.approx([scale or 1.0] * 4, rel=1e-5)
 
@@ -143,9 +139,7 @@ def test_he_keeps_the_second_moment():
 def test_prelu_starts_at_its_parameter():
     architecture = mlp_architecture(4, 2, [3], activation="prelu")
     assert init_parameters(architecture, "he", 0)["activation1.weight"].item() == 0.25
-    assert (
-        init_parameters(architecture, "he", 0, activation_parameter=0.5)["activation1.weight"].item() == 0.5
-    )
+    assert init_parameters(architecture, "he", 0, activation_parameter=0.5)["activation1.weight"].item() == 0.5
 
 
 def test_unknown_names_and_scales():

@@ -120,9 +120,7 @@ def test_proximal_steps_reach_the_lasso_on_an_orthogonal_design(name, l1_ratio):
         w = params["w"]
         grads = {"w": X.T @ (X @ w - y) / num_rows + penalty_gradient(w, alpha, l1_ratio)}
         params, state = rule.step(params, grads, state, hyper)
-        metric = rule.step_size(
-            tuple(state[slot]["w"] for slot in rule.slots), rule.padded_coefficients(hyper, step)
-        )
+        metric = rule.step_size(tuple(state[slot]["w"] for slot in rule.slots), rule.padded_coefficients(hyper, step))
         params = {"w": soft_threshold(params["w"], metric * alpha * l1_ratio)}
     # RMSprop's steps do not shrink at the end, so it stays within about its lr of the optimum
     tolerance = 5e-3 if name == "rmsprop" else 1e-6
@@ -139,10 +137,7 @@ def test_rules_that_no_prox_can_follow_say_so():
 @pytest.mark.parametrize("max_norm", [0.1, 1.0, 100.0])
 def test_clipping_matches_torch(max_norm):
     generator = torch.Generator().manual_seed(0)
-    grads = {
-        k: torch.randn(s, generator=generator, dtype=torch.float64)
-        for k, s in {"a": (3, 4), "b": (5,)}.items()
-    }
+    grads = {k: torch.randn(s, generator=generator, dtype=torch.float64) for k, s in {"a": (3, 4), "b": (5,)}.items()}
     leaves = [torch.zeros_like(g, requires_grad=True) for g in grads.values()]
     for leaf, g in zip(leaves, grads.values(), strict=True):
         leaf.grad = g.clone()

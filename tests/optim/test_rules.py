@@ -119,18 +119,14 @@ def test_stacked_members_are_the_members_one_by_one(name):
     generator = torch.Generator().manual_seed(1)
     # a bias is (P, 1, D), so that (P, 1, 1) hyper-parameters reach it too
     shapes = {"linear1.weight": (5, 3), "linear1.bias": (1, 5), "output.weight": (2, 5)}
-    stacked = {
-        k: torch.randn((num_members, *s), generator=generator, dtype=torch.float64) for k, s in shapes.items()
-    }
+    stacked = {k: torch.randn((num_members, *s), generator=generator, dtype=torch.float64) for k, s in shapes.items()}
     spread = torch.linspace(0.5, 1.0, num_members, dtype=torch.float64)[:, None, None]
     hyper = {k: HYPER[k] * spread for k in rule.hyper}
     alone = [{k: w[i] for k, w in stacked.items()} for i in range(num_members)]
     alone_hyper = [{k: float(h[i]) for k, h in hyper.items()} for i in range(num_members)]
     state, states = stacked_rule.init(stacked), [rule.init(p) for p in alone]
     for _ in range(10):
-        grads = {
-            k: torch.randn(w.shape, generator=generator, dtype=torch.float64) for k, w in stacked.items()
-        }
+        grads = {k: torch.randn(w.shape, generator=generator, dtype=torch.float64) for k, w in stacked.items()}
         stacked, state = stacked_rule.step(stacked, grads, state, hyper)
         for i in range(num_members):
             own = {k: g[i] for k, g in grads.items()}
@@ -200,9 +196,7 @@ def test_step_size_is_what_a_constant_gradient_is_multiplied_by(name):
     state = rule.init(params)
     for step in range(1, 5):
         new, state = rule.step(params, grads, state, hyper)
-        metric = rule.step_size(
-            tuple(state[slot]["w"] for slot in rule.slots), rule.padded_coefficients(hyper, step)
-        )
+        metric = rule.step_size(tuple(state[slot]["w"] for slot in rule.slots), rule.padded_coefficients(hyper, step))
         expected = params["w"] - metric * grads["w"]
         if name == "heavy_ball" and step > 1:
             break  # its inertia is its own and no part of the metric: see the comment there
@@ -223,7 +217,5 @@ def test_a_gradient_that_is_nan_shows_in_the_parameters(name):
 
 
 def test_the_registry_loads_no_torch():
-    code = (
-        "import sys; from thalweg.optim import RULES; assert len(RULES) > 9; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys; from thalweg.optim import RULES; assert len(RULES) > 9; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

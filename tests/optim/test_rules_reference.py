@@ -82,9 +82,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.07])
-@pytest.mark.parametrize(
-    ("name", "case"), [(n, i) for n, (hypers, _) in CASES.items() for i in range(len(hypers))]
-)
+@pytest.mark.parametrize(("name", "case"), [(n, i) for n, (hypers, _) in CASES.items() for i in range(len(hypers))])
 def test_matches_torch(name, case, weight_decay):
     hypers, make = CASES[name]
     hyper = {**hypers[case], "weight_decay": weight_decay}
@@ -265,9 +263,7 @@ def test_muon_matches_torch_up_to_its_bfloat16():
     for name in ("linear1.weight", "linear2.weight"):
         leaf = first[name].clone().requires_grad_()
         leaf.grad = grads[0][name].clone()
-        torch.optim.Muon(
-            [leaf], lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-        ).step()
+        torch.optim.Muon([leaf], lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw").step()
         moved, mine = leaf.detach() - first[name], params[name] - first[name]
         assert float((moved - mine).norm() / mine.norm()) < 0.03
 

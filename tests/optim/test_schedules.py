@@ -61,9 +61,7 @@ REFERENCES = {
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize(("total", "warmup", "gamma"), [(30, 0.3, 0.1), (100, 0.25, 0.5), (47, 0.4, 0.9)])
 def test_matches_torch(name, total, warmup, gamma):
-    steps = (
-        total - 1 if name == "one_cycle" else total
-    )  # torch refuses to be stepped past the end of the cycle
+    steps = total - 1 if name == "one_cycle" else total  # torch refuses to be stepped past the end of the cycle
     expected = torch_factors(lambda o: REFERENCES[name](o, total, warmup, gamma), steps)
     given = {"warmup": warmup, "schedule_gamma": gamma}
     factors = SCHEDULES[name].factor(np.arange(steps), total, steps_per_epoch=10, **given)

@@ -135,9 +135,7 @@ def test_conditional_range_is_compared_within_its_choice():
     lr = 10 ** rng.uniform(-4, 0, 200)
     centre = np.where(optimizer == "sgd", -0.4, -3.0)
     scores = 0.9 - 0.05 * (np.log10(lr) - centre) ** 2 + 0.3 * (optimizer == "sgd")
-    found = effects_of(
-        {"optimizer": optimizer, "lr": lr}, scores + rng.normal(0, 0.005, 200), lr=("log", "optimizer")
-    )
+    found = effects_of({"optimizer": optimizer, "lr": lr}, scores + rng.normal(0, 0.005, 200), lr=("log", "optimizer"))
     best = found["lr"]
     assert best.best_given == "sgd"
     assert isinstance(best.best, tuple)
@@ -324,9 +322,7 @@ def test_errors_name_the_value():
     with pytest.raises(InputError, match="values must be given for one member at least"):
         call([one], [])
     with pytest.raises(InputError, match=r"given of lr must be the name of a choice axis .*got 'optimiser'"):
-        call(
-            [AxisColumn("optimizer", "choice"), AxisColumn("lr", "log", "optimiser")], [{"optimizer": "sgd"}]
-        )
+        call([AxisColumn("optimizer", "choice"), AxisColumn("lr", "log", "optimiser")], [{"optimizer": "sgd"}])
     with pytest.raises(InputError, match="axes must be named once each"):
         call([one, one], [{"lr": 1}])
     with pytest.raises(InputError, match=r"Did you mean 'log'"):

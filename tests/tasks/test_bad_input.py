@@ -87,16 +87,12 @@ def test_unknown_names():
     refuse("Columns: feature000, .* and 188 more", wide, target="zzz")
     refuse("exclude must be a column of the data", frame, target="width", exclude=["size"])
     refuse("missing must be a known name, got 'median'", frame, target="width", missing="median")
-    refuse(
-        "kind must be a known name, got 'binry'. Did you mean 'binary'", frame, target="width", kind="binry"
-    )
+    refuse("kind must be a known name, got 'binry'. Did you mean 'binary'", frame, target="width", kind="binry")
     refuse("target must be left out: iris already has its target", "iris", target="petal")
 
 
 def test_long_texts_are_refused_with_an_example():
-    frame = pl.DataFrame(
-        {"name": [f"person {k}" for k in range(5000)], "it's": ["x"] * 5000, "y": range(5000)}
-    )
+    frame = pl.DataFrame({"name": [f"person {k}" for k in range(5000)], "it's": ["x"] * 5000, "y": range(5000)})
     refuse(
         r"at most 100 distinct values; 'name' holds 5000 distinct texts, such as 'person 0'. Leave out or "
         r"convert: exclude=\['name'\]",
@@ -117,9 +113,7 @@ def test_dates_are_refused():
 
 
 def test_a_column_without_training_values():
-    frame = pl.DataFrame(
-        {"a": [None] * 20, "b": range(20), "y": np.arange(20.0)}, schema_overrides={"a": pl.Float64}
-    )
+    frame = pl.DataFrame({"a": [None] * 20, "b": range(20), "y": np.arange(20.0)}, schema_overrides={"a": pl.Float64})
     refuse(r"column 'a' must be given in some training row. Leave it out", frame, target="y", missing="mean")
     refuse("every row has a missing value. Try missing='mean'", frame, target="y", missing="drop")
 

@@ -92,9 +92,7 @@ def test_logistic_is_stable_at_large_logits(size):
     o = torch.tensor([[size], [-size]], requires_grad=True)
     y = torch.tensor([[1.0], [1.0]])
     value = per_example("bce", o, y)
-    assert_same(
-        value.detach(), F.binary_cross_entropy_with_logits(o, y, reduction="none")[:, 0].detach(), 1e-6
-    )
+    assert_same(value.detach(), F.binary_cross_entropy_with_logits(o, y, reduction="none")[:, 0].detach(), 1e-6)
     value.sum().backward()
     assert o.grad is not None
     assert torch.isfinite(o.grad).all()

@@ -77,14 +77,10 @@ def test_adult_keeps_its_test_split_and_groups():
 
 def test_full_sets_say_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.delenv("THALWEG_DATA", raising=False)
-    with pytest.raises(
-        InputError, match=r"THALWEG_DATA must be a folder that holds mnist.npz.*sha256 06af5dfe"
-    ):
+    with pytest.raises(InputError, match=r"THALWEG_DATA must be a folder that holds mnist.npz.*sha256 06af5dfe"):
         load_task("mnist-full")
     rng = np.random.default_rng(0)
-    parts: dict[str, Any] = {
-        f"x_{p}": rng.integers(0, 256, (40, 28, 28), dtype=np.uint8) for p in ("train", "test")
-    }
+    parts: dict[str, Any] = {f"x_{p}": rng.integers(0, 256, (40, 28, 28), dtype=np.uint8) for p in ("train", "test")}
     np.savez(tmp_path / "mnist.npz", **parts, y_train=np.arange(40) % 10, y_test=np.arange(40) % 10)
     monkeypatch.setenv("THALWEG_DATA", str(tmp_path))
     task = load_task("mnist-full")
@@ -150,9 +146,7 @@ def test_pandas_missing_values_are_seen():
     frame.loc[3, "count"] = pandas.NA
     frame.loc[4, "colour"] = None
     frame.loc[5, "length"] = np.nan
-    with pytest.raises(
-        InputError, match=r"1 in 'length' \(row 5, from 0\); 1 in 'count' \(row 3.*'colour' \(row 4"
-    ):
+    with pytest.raises(InputError, match=r"1 in 'length' \(row 5, from 0\); 1 in 'count' \(row 3.*'colour' \(row 4"):
         load_task(frame, target="y")
 
 
@@ -169,9 +163,7 @@ def test_a_test_file_is_the_test_split(tmp_path):
     train, test = write(frame[:40], tmp_path / "train.csv"), write(frame[40:], tmp_path / "test.csv")
     task = load_task(train, target="y", x_test=test)
     assert task.test.rows.tolist() == list(range(40, 60))
-    with pytest.raises(
-        InputError, match=r"x_test must be a table of the source's columns; missing: .'length'."
-    ):
+    with pytest.raises(InputError, match=r"x_test must be a table of the source's columns; missing: .'length'."):
         load_task(train, target="y", x_test=frame.drop("length"))
 
 
@@ -232,9 +224,7 @@ def test_a_loader_gives_its_collate_function_and_batch_size():
         xs, ys = zip(*rows, strict=True)
         return 2 * torch.stack(xs), torch.stack(ys)
 
-    loader = DataLoader(
-        TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), batch_size=7, collate_fn=doubled
-    )
+    loader = DataLoader(TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), batch_size=7, collate_fn=doubled)
     task = load_task(loader)
     assert task.batch_size_hint == 7
     assert_same_task(task, load_task((2 * x, y)))
@@ -257,9 +247,7 @@ def test_torch_data_beyond_the_cap_is_refused_early():
             while True:
                 yield np.zeros(100, np.float32), 0
 
-    with pytest.raises(
-        InputError, match=r"at most 1,000,000 bytes in memory, but takes about 408,000,000,000. Raise"
-    ):
+    with pytest.raises(InputError, match=r"at most 1,000,000 bytes in memory, but takes about 408,000,000,000. Raise"):
         load_task(Large(), max_bytes=10**6)
     assert len(reads) <= 256
     with pytest.raises(InputError, match="but takes at least"):
@@ -351,9 +339,7 @@ def test_the_note_on_a_binary_target():
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "size"), [("multiclass", 2), ("regression", 1), ("binary", 1), ("multilabel", 1)]
-)
+@pytest.mark.parametrize(("kind", "size"), [("multiclass", 2), ("regression", 1), ("binary", 1), ("multilabel", 1)])
 def test_kind_can_be_given(kind, size):
     task = load_task((np.arange(60.0), np.arange(60) % 2), kind=kind)
     assert (task.kind, task.output_size) == (kind, size)
@@ -391,9 +377,7 @@ def test_rows_with_missing_values_are_dropped_when_asked():
     task = load_task(holes(), target="y", missing="drop")
     rows = np.concatenate([task.train.rows, task.validation.rows, task.test.rows])
     assert sorted(set(range(60)) - set(rows.tolist())) == [3, 5, 7, 8]
-    assert any(
-        note.startswith("4 rows with missing values were left out: 2 in 'length'") for note in task.notes
-    )
+    assert any(note.startswith("4 rows with missing values were left out: 2 in 'length'") for note in task.notes)
 
 
 def test_missing_values_are_filled_from_training_rows_when_asked():

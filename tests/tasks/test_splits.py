@@ -16,9 +16,7 @@ from thalweg.tasks._split import draw_splits
 @pytest.mark.parametrize(("validation", "test"), [(0.2, 0.2), (0.05, 0.6), (0.49, 0.49)])
 def test_splits_are_disjoint_complete_and_stratified(seed, validation, test):
     labels = np.repeat([0, 1, 2], [500, 100, 5])
-    parts = draw_splits(
-        605, labels=labels, classes=("a", "b", "c"), validation=validation, test=test, seed=seed
-    )
+    parts = draw_splits(605, labels=labels, classes=("a", "b", "c"), validation=validation, test=test, seed=seed)
     assert sorted(np.concatenate(parts).tolist()) == list(range(605))
     for rows, share in zip(parts, (1 - validation - test, validation, test), strict=True):
         assert (np.diff(rows) > 0).all()

@@ -147,8 +147,7 @@ SCHEDULES: dict[str, Schedule] = {
         ),
         Schedule(
             name="warmup",
-            doc="rises linearly over the share `warmup` of the run, then constant (Goyal et al., 2017; "
-            "torch LinearLR)",
+            doc="rises linearly over the share `warmup` of the run, then constant (Goyal et al., 2017; torch LinearLR)",
             hyper=("warmup",),
             shape=_warmup,
         ),

@@ -151,10 +151,7 @@ def axis_effects(
     diverged = np.array([step is not None for step in diverged_at], dtype=bool)
     known = [not bad and score is not None for score, bad in zip(scores, diverged, strict=True)]
     y = np.array(
-        [
-            math.nan if score is None or not good else float(score)
-            for score, good in zip(scores, known, strict=True)
-        ]
+        [math.nan if score is None or not good else float(score) for score, good in zip(scores, known, strict=True)]
     )
     for at in np.flatnonzero(~diverged & ~np.isfinite(y)):
         remedy = "Give its step in diverged_at if it diverged."

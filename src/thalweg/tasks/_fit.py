@@ -122,9 +122,7 @@ def _note_table(frame: pl.DataFrame, columns: list[Column], train: np.ndarray) -
         listed = list_some([f"{c.name!r} ({c.width})" for c in texts])
         notes.append(f"{_num(texts, 'text column')} one-hot encoded: {listed}.")
     if constant:
-        notes.append(
-            f"Constant in the training rows, so without information: {list_some(map(repr, constant))}."
-        )
+        notes.append(f"Constant in the training rows, so without information: {list_some(map(repr, constant))}.")
     for column in texts:
         unseen = find_unseen(column, frame[column.name])
         if unseen:

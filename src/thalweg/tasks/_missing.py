@@ -32,26 +32,19 @@ def keep_rows(raw: Raw, missing: str | None) -> tuple[np.ndarray, list[str]]:
     if not features and not targets:
         return every, []
     if missing is None:
-        remedy = (
-            "Choose missing='drop' to leave those rows out, or missing='mean' to fill in the training rows' "
-        )
+        remedy = "Choose missing='drop' to leave those rows out, or missing='mean' to fill in the training rows' "
         remedy += "mean or most common category (rows without a target are left out)."
-        raise InputError(
-            raw.name, f"free of missing values, but holds {_list({**features, **targets})}", remedy=remedy
-        )
+        raise InputError(raw.name, f"free of missing values, but holds {_list({**features, **targets})}", remedy=remedy)
     bad = {**features, **targets} if missing == "drop" else targets
     lost = np.unique(np.concatenate([np.empty(0, np.int64), *bad.values()]))
     notes = []
     if len(lost):
         notes.append(f"{len(lost)} rows with missing values were left out: {_list(bad)}.")
     if len(lost) == raw.num_rows:
-        raise InputError(
-            raw.name, "left with rows, but every row has a missing value", remedy="Try missing='mean'."
-        )
+        raise InputError(raw.name, "left with rows, but every row has a missing value", remedy="Try missing='mean'.")
     if missing == "mean" and features:
         notes.append(
-            f"Missing values were filled with the training rows' mean or most common category: "
-            f"{_list(features)}."
+            f"Missing values were filled with the training rows' mean or most common category: {_list(features)}."
         )
     return np.setdiff1d(every, lost), notes
 
@@ -64,9 +57,7 @@ def check_present(raw: Raw, fills: bool) -> None:
     """
     infinite, absent = _scan(raw, "inf", "features"), _scan(raw, "nan", "features")
     if infinite:
-        raise InputError(
-            raw.name, f"free of infinite values, but holds {_list(infinite)}", remedy="Remove those rows."
-        )
+        raise InputError(raw.name, f"free of infinite values, but holds {_list(infinite)}", remedy="Remove those rows.")
     if absent and not fills:
         raise InputError(
             raw.name,

@@ -183,9 +183,7 @@ def append_test(raw: Raw, test: Raw) -> Raw:
     if raw.array is not None:
         assert test.array is not None
         if raw.array.shape[1:] != test.array.shape[1:]:
-            raise InputError(
-                "x_test", f"of the row shape {raw.array.shape[1:]} of the source", test.array.shape[1:]
-            )
+            raise InputError("x_test", f"of the row shape {raw.array.shape[1:]} of the source", test.array.shape[1:])
         if raw.pixel_max != test.pixel_max:
             raise InputError("x_test", f"of the source's type ({raw.array.dtype})", str(test.array.dtype))
         data["array"] = np.concatenate([raw.array, test.array])

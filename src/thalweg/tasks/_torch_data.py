@@ -43,8 +43,7 @@ def read_torch_data(source: Any, *, max_bytes: int) -> Raw:
     else:
         x, y = _materialise(dataset, collate, hint or _CHUNK, max_bytes)
         notes.append(
-            f"{len(x)} rows were read once ({x.nbytes + y.nbytes:,} bytes): random transforms are "
-            "frozen as drawn."
+            f"{len(x)} rows were read once ({x.nbytes + y.nbytes:,} bytes): random transforms are frozen as drawn."
         )
     array, pixel_max = as_array(x, "the data set")
     targets = target_frame(y, len(array))
