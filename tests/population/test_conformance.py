@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.population.conftest import BASE, every_recipe, small_task
+
 from thalweg.population import PROGRAMS, Plan, Population, Program, Snapshot
 from thalweg.recipes import Member
 from thalweg.tasks import LOSSES

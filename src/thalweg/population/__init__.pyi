@@ -1,7 +1,14 @@
+from ._checkpoint import Checkpointer as Checkpointer
+from ._checkpoint import read_history as read_history
+from ._checkpoint import write_history as write_history
 from ._contract import Pace as Pace
 from ._contract import Program as Program
 from ._contract import Snapshot as Snapshot
 from ._control import Control as Control
+from ._halving import Rung as Rung
+from ._halving import halving_rungs as halving_rungs
+from ._halving import rank as rank
+from ._halving import run_halving as run_halving
 from ._loop_program import build_module as build_module
 from ._loop_program import empty_module as empty_module
 from ._planner import PROGRAMS as PROGRAMS
@@ -9,11 +16,4 @@ from ._planner import Plan as Plan
 from ._planner import default_plan as default_plan
 from ._population import Population as Population
 from ._population import Record as Record
-from ._checkpoint import Checkpointer as Checkpointer
-from ._checkpoint import read_history as read_history
-from ._checkpoint import write_history as write_history
-from ._halving import Rung as Rung
-from ._halving import halving_rungs as halving_rungs
-from ._halving import rank as rank
-from ._halving import run_halving as run_halving
 from ._session import Session as Session

@@ -19,7 +19,6 @@ from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
 
-
 #: name under which a snapshot keeps a slot that is one number for the whole member
 _SCALAR = "scalar"
 

@@ -18,8 +18,8 @@ from thalweg.tasks import Task
 class Session:
     """Opens and runs the populations of one run, and keeps them on disk where the run has a folder.
 
-    A question calls the same populations in the same order each time it is asked with the same options. So a resumed run
-    asks again, and every population that the folder knows goes on from where it was.
+    A question calls the same populations in the same order each time it is asked with the same options. So a resumed
+    run asks again, and every population that the folder knows goes on from where it was.
 
     Args:
         task: What is optimised.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from thalweg.population import Population, Session, halving_rungs, rank, run_hal
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
 from thalweg.studies._budget import FINALISTS, SELECTION_SEEDS, Budget, Size, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
-from thalweg.tasks import METRICS, Task
+from thalweg.tasks import METRICS
 
 #: seeds of the stages, counted from the run's own seed: no seed serves two stages
 _SELECTION_FROM = 1
@@ -239,7 +238,6 @@ def _final_score(population: Population, number: int) -> float:
 
 def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, seed: int) -> Tuning:
     """Trains winner and runner-up on seeds that chose nothing, scores them, and opens the test rows once."""
-    task = session.task
     pair = chosen[:2]
     fresh = [seed + _CONFIRMATION_FROM + k for k in range(seeds)]
     population = session.open("confirmation", [Member(recipe=r, seed=s) for r in pair for s in fresh])
