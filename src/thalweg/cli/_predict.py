@@ -20,6 +20,8 @@ def command(run: str, data: str, out: str | None, as_json: bool) -> int:
     from thalweg.workflows import predict
 
     predictions = predict(run, data)
+    for note in predictions.notes:
+        click.echo(note, err=True)
     if out is not None:
         predictions.write(out)
         click.echo(f"{len(predictions)} rows predicted; written to {out}.", err=True)

@@ -188,6 +188,7 @@ _apply_slope = _switch([_slope_loop(activation) for activation in _activations],
 
 _learned = [a for a in _activations if a.learned]
 assert len(_learned) == 1, "the kernel knows one activation with a trained parameter (prelu)"
+assert _learned[0].parameter_slope is not None
 _parameter_slope = _inline(_learned[0].parameter_slope)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
-from thalweg.optim import RULES, ElementwiseRule
+from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
 from thalweg.recipes import Member, Recipe
@@ -87,6 +88,19 @@ def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_plac
     return table
 
 
+@dataclass(kw_only=True)
+class _State:
+    """What a member's core works on: flat vectors, changed in place.
+
+    Args:
+        theta: (N,) parameters. slots: (S, N) optimizer state. buffers: (M,) running statistics.
+    """
+
+    theta: np.ndarray
+    slots: np.ndarray
+    buffers: np.ndarray
+
+
 class KernelProgram(Program):
     """Dense networks on a CPU, member by member (see `_kernel`)."""
 
@@ -99,10 +113,8 @@ class KernelProgram(Program):
         self._packings: dict[Any, _Packing] = {}
         self._starts: dict[Any, dict[str, np.ndarray]] = {}
         self._packing: list[_Packing] = []
-        self._theta: list[np.ndarray | None] = []
-        self._slots: list[np.ndarray | None] = []
-        self._buffers: list[np.ndarray | None] = []
         self._rules: list[ElementwiseRule] = []
+        self._states: list[_State | None] = []
         for index, member in enumerate(self.members):
             self._add(index, member)
 
@@ -125,18 +137,21 @@ class KernelProgram(Program):
         assert isinstance(rule, ElementwiseRule)
         self._packing.append(packing)
         self._rules.append(rule)
-        self._theta.append(np.zeros(packing.size, self.dtype))
-        self._slots.append(np.zeros((len(rule.slots), packing.size), self.dtype))
-        self._buffers.append(np.zeros(packing.buffer_size, self.dtype))
+        state = _State(
+            theta=np.zeros(packing.size, self.dtype),
+            slots=np.zeros((len(rule.slots), packing.size), self.dtype),
+            buffers=np.zeros(packing.buffer_size, self.dtype),
+        )
+        self._states.append(state)
         if member.start is not None:
             self.restore(index, member.start)
             return
         start = self._start(architecture, member)
-        for name, view in packing.unpack(self._theta[index]).items():
+        for name, view in packing.unpack(state.theta).items():
             view[...] = start[name]
+        buffers = packing.unpack_buffers(state.buffers)
         for spec in architecture.buffers:
-            at, shape = packing.buffer_places[spec.name]
-            self._buffers[index][at : at + math.prod(shape)] = spec.start
+            buffers[spec.name][...] = spec.start
         self._reset_slots(index)
 
     def _start(self, architecture: Architecture, member: Member) -> dict[str, np.ndarray]:
@@ -157,11 +172,15 @@ class KernelProgram(Program):
             }
         return self._starts[key]
 
+    def _state(self, index: int) -> _State:
+        state = self._states[index]
+        assert state is not None, "the member was released"
+        return state
+
     def _reset_slots(self, index: int) -> None:
-        rule, slots = self._rules[index], self._slots[index]
-        assert slots is not None
+        rule, state = self._rules[index], self._state(index)
         for number, slot in enumerate(rule.slots):
-            slots[number] = self._theta[index] if slot in (rule.start or {}) else 0
+            state.slots[number] = state.theta if slot in (rule.start or {}) else 0
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
         """Trains each member for its number of steps, the longest first, one core each."""
@@ -186,14 +205,11 @@ class KernelProgram(Program):
                     list(pool.map(work, which))
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
-        member, pace, packing, rule = self.members[index], self.paces[index], self._packing[index], self._rules[index]
-        recipe = member.recipe
+        member, pace, packing = self.members[index], self.paces[index], self._packing[index]
+        recipe, state = member.recipe, self._state(index)
         first = int(self.step[index])
         real = self.dtype.type
-        t = np.arange(first + 1, first + num_steps + 1)
-        coefficients = np.empty((num_steps, 8), self.dtype)
-        for column, value in enumerate(rule.padded_coefficients(self.hyper(index, t, lr_scale), t)):
-            coefficients[:, column] = value
+        coefficients = self._coefficients(index, np.arange(first + 1, first + num_steps + 1), lr_scale)
         first_epoch = first // pace.steps_per_epoch
         last_epoch = (first + num_steps - 1) // pace.steps_per_epoch
         order = np.stack([self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)])
@@ -201,9 +217,9 @@ class KernelProgram(Program):
         losses = np.empty(num_steps)
         done = _kernel.train(
             packing.layers,
-            self._theta[index],
-            self._slots[index],
-            self._buffers[index],
+            state.theta,
+            state.slots,
+            state.buffers,
             self._x,
             self._y_real,
             self._y_class,
@@ -231,6 +247,14 @@ class KernelProgram(Program):
             self.diverged_at[index] = first + done
         return losses[:done]
 
+    def _coefficients(self, index: int, t: np.ndarray, lr_scale: float) -> np.ndarray:
+        """Returns the coefficients of the update rule at steps t, (len(t), 8)."""
+        found = np.empty((len(t), NUM_COEFFICIENTS), self.dtype)
+        values = self._rules[index].padded_coefficients(self.hyper(index, t, lr_scale), t)
+        for column, value in enumerate(values):
+            found[:, column] = value
+        return found
+
     def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
         """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
         rows = self._x if x is self.task.train.x else _flat_rows(x, self.dtype)
@@ -241,55 +265,47 @@ class KernelProgram(Program):
             out = np.empty((len(rows), self.task.output_size), self.dtype)
             slope = self.dtype.type(_activation_parameter(recipe))
             packing, theta = self._packing[index], self._eval_theta(index)
-            _kernel.predict(packing.layers, theta, self._buffers[index], rows, slope, out, _PREDICT_CHUNK)
+            buffers = self._state(index).buffers
+            _kernel.predict(packing.layers, theta, buffers, rows, slope, out, _PREDICT_CHUNK)
             found[index] = out
 
         self._each(work, list(dict.fromkeys(which)))
         return [found[index] for index in which]
 
     def _eval_theta(self, index: int) -> np.ndarray:
-        rule, theta, slots = self._rules[index], self._theta[index], self._slots[index]
-        assert theta is not None
-        assert slots is not None
+        rule, state = self._rules[index], self._state(index)
         if rule.average is None:
-            return theta
-        t = max(int(self.step[index]), 1)
-        c = rule.padded_coefficients(self.hyper(index, t, 1.0), t)
-        return np.asarray(rule.average(theta, tuple(slots), c), dtype=self.dtype)
+            return state.theta
+        t = np.arange(max(int(self.step[index]), 1), max(int(self.step[index]), 1) + 1)
+        c = tuple(np.asarray(value, dtype=self.dtype) for value in self._coefficients(index, t, 1.0)[0])
+        return np.asarray(rule.average(state.theta, tuple(state.slots), c), dtype=self.dtype)
 
     def eval_params(self, index: int) -> dict[str, np.ndarray]:
         """Returns a copy of the parameters that the member predicts with."""
-        return {name: view.copy() for name, view in self._packing[index].unpack(self._eval_theta(index)).items()}
+        return _copied(self._packing[index].unpack(self._eval_theta(index)))
 
     def snapshot(self, index: int) -> Snapshot:
         """Returns a copy of a member's state."""
-        packing, rule = self._packing[index], self._rules[index]
-        theta, slots, buffers = self._theta[index], self._slots[index], self._buffers[index]
-        assert theta is not None
-        assert slots is not None
-        assert buffers is not None
+        packing, rule, state = self._packing[index], self._rules[index], self._state(index)
         return Snapshot(
-            params={name: view.copy() for name, view in packing.unpack(theta).items()},
-            slots={
-                slot: {name: view.copy() for name, view in packing.unpack(slots[number]).items()}
-                for number, slot in enumerate(rule.slots)
-            },
-            buffers={name: view.copy() for name, view in packing.unpack_buffers(buffers).items()},
+            params=_copied(packing.unpack(state.theta)),
+            slots={slot: _copied(packing.unpack(state.slots[k])) for k, slot in enumerate(rule.slots)},
+            buffers=_copied(packing.unpack_buffers(state.buffers)),
             step=int(self.step[index]),
             optimizer=rule.name,
         )
 
     def restore(self, index: int, snapshot: Snapshot) -> None:
         """Sets a member's state; the slots are dropped where they belong to another rule."""
-        packing, rule = self._packing[index], self._rules[index]
-        for name, view in packing.unpack(self._theta[index]).items():
+        packing, rule, state = self._packing[index], self._rules[index], self._state(index)
+        for name, view in packing.unpack(state.theta).items():
             view[...] = snapshot.params[name]
-        for name, view in packing.unpack_buffers(self._buffers[index]).items():
+        for name, view in packing.unpack_buffers(state.buffers).items():
             view[...] = snapshot.buffers[name]
         self._reset_slots(index)
         if snapshot.optimizer == rule.name:
-            for number, slot in enumerate(rule.slots):
-                for name, view in packing.unpack(self._slots[index][number]).items():
+            for k, slot in enumerate(rule.slots):
+                for name, view in packing.unpack(state.slots[k]).items():
                     view[...] = snapshot.slots[slot][name]
         self.step[index] = snapshot.step
         self.diverged_at[index] = -1
@@ -300,7 +316,7 @@ class KernelProgram(Program):
 
     def release(self, index: int) -> None:
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
-        self._theta[index] = self._slots[index] = self._buffers[index] = None
+        self._states[index] = None
 
 
 def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:
@@ -321,6 +337,10 @@ def init_batch(task: Task, seed: int, num_rows: int = 256) -> torch.Tensor:
     """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, ...)."""
     rows = epoch_order(seed, 0, len(task.train.rows))[:num_rows]
     return torch.from_numpy(task.train.x[rows])
+
+
+def _copied(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: view.copy() for name, view in views.items()}
 
 
 def _activation_parameter(recipe: Recipe) -> float:

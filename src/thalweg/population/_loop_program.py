@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from thalweg.core import Purpose, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
-from thalweg.optim import RULES, clip_gradients, soft_threshold
+from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
 from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
@@ -100,7 +100,8 @@ class LoopProgram(Program):
             new, state = rule.step(
                 params, grads, self._state[index], hyper, evaluate=self._objective(index, x, y, step)
             )
-            if l1 > 0:
+            if l1 > 0 and rule.proximal:
+                assert isinstance(rule, ElementwiseRule), "only elementwise rules have a diagonal metric"
                 sizes = rule.step_sizes(new, state, hyper)
                 new = {name: soft_threshold(w, sizes[name] * l1) if name in weights else w for name, w in new.items()}
             self._params[index], self._state[index] = new, state
@@ -185,7 +186,7 @@ class LoopProgram(Program):
         """Sets a member's state; the slots are dropped where they belong to another rule."""
         rule = RULES[self.members[index].recipe.optimizer]
         self._params[index] = self._tensors(snapshot.params)
-        self._buffers[index] = self._tensors(snapshot.buffers)
+        self._buffers[index] = self._with_counters(index, snapshot.buffers)
         state = rule.init(self._params[index])
         if snapshot.optimizer == rule.name:
             for slot, tree in snapshot.slots.items():
@@ -194,6 +195,10 @@ class LoopProgram(Program):
         self._state[index] = state
         self.step[index] = snapshot.step
         self.diverged_at[index] = -1
+
+    def _with_counters(self, index: int, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        # a kernel's snapshot leaves num_batches_tracked out: nothing reads it
+        return {**self._buffers[index], **self._tensors(arrays)}
 
     def _tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         tensors = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
@@ -272,6 +277,21 @@ def empty_module(recipe: Recipe, input_shape: Sequence[int], output_size: int) -
 
 def _batch_for(task: Task, recipe: Recipe, seed: int) -> torch.Tensor | None:
     return init_batch(task, seed) if recipe.init == "lsuv" else None
+
+
+def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Sets a module's parameters and running statistics.
+
+    Batch norm's `num_batches_tracked` may be missing: with a fixed momentum nothing reads it.
+
+    Raises:
+        RuntimeError: where names or shapes do not fit.
+    """
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    found = module.load_state_dict(tensors, strict=False)
+    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or found.unexpected_keys:
+        raise RuntimeError(f"missing {missing}, unexpected {found.unexpected_keys}")
 
 
 def weight_names(module: nn.Module) -> frozenset[str]:

@@ -80,7 +80,8 @@ def check_members(task: Task, members: Sequence[Member]) -> None:
             )
         if recipe.norm == "batch" and recipe.batch_size == 1:
             raise InputError("batch_size", "at least 2 with batch norm", 1)
-        if recipe.alpha * recipe.l1_ratio > 0 and not RULES[recipe.optimizer].proximal:
+        rule = RULES[recipe.optimizer]
+        if recipe.alpha * recipe.l1_ratio > 0 and not rule.proximal and "evaluate" not in rule.needs:
             raise InputError(
                 "l1_ratio",
                 f"0 with {recipe.optimizer}, which takes no proximal step",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -140,15 +141,14 @@ def search(
     if not ranked:
         return None
     first = _first_scores(screening, rungs[0].epochs)
-    known = [n for n in range(len(recipes)) if first[n] is not None]
     last = screening.last_record(ranked[0])
     found = Tuning(
         axes=tuple(axes),
         size=size,
         screened=tuple(recipes),
-        first_scores=tuple(float("nan") if s is None else s for s in first),
+        first_scores=tuple(first.get(n, float("nan")) for n in range(len(recipes))),
         first_epochs=rungs[0].epochs,
-        effects=tuple(_effects(axes, [recipes[n] for n in known], screening, known, first, higher)),
+        effects=tuple(_effects(axes, screening, first, higher)),
         diverged=tuple(_diverged(screening, axes)),
         recommended=recipes[ranked[0]],
         screening_score=last.validation_score if last is not None else float("nan"),
@@ -166,42 +166,43 @@ def search(
 
 def _best_so_far(population: Population, *, higher_is_better: bool) -> list[int]:
     """Returns the members that were evaluated: those that came furthest first, best first among them."""
-    records = {n: population.last_record(n) for n in range(len(population))}
-    ranked = rank(population, [n for n, r in records.items() if r is not None], higher_is_better=higher_is_better)
-    alive = [n for n in ranked if population.diverged_at(n) is None]
-    return sorted(alive, key=lambda n: -(records[n].epoch if records[n] else 0))
+    epochs = {n: r.epoch for n in range(len(population)) if (r := population.last_record(n)) is not None}
+    ranked = rank(population, list(epochs), higher_is_better=higher_is_better)
+    return sorted((n for n in ranked if population.diverged_at(n) is None), key=lambda n: -epochs[n])
 
 
-def _first_scores(population: Population, epochs: int) -> list[float | None]:
-    """Returns every member's score at the first rung; NaN where it had diverged, None where it did not get there."""
-    scores: list[float | None] = []
+def _first_scores(population: Population, epochs: int) -> dict[int, float]:
+    """Returns member -> score at the first rung, NaN where it had diverged, for the members that got there."""
+    scores: dict[int, float] = {}
     for n in range(len(population)):
         record, diverged = population.last_record(n, epochs=epochs), population.diverged_at(n)
         if diverged is not None and diverged < epochs * population.pace(n).steps_per_epoch:
-            scores.append(float("nan"))
-        else:
-            scores.append(record.validation_score if record is not None else None)
+            scores[n] = float("nan")
+        elif record is not None:
+            scores[n] = record.validation_score
     return scores
 
 
 def _effects(
-    axes: Sequence[Axis],
-    recipes: list[Recipe],
-    population: Population,
-    known: list[int],
-    first: list[float | None],
-    higher_is_better: bool,
+    axes: Sequence[Axis], population: Population, first: dict[int, float], higher_is_better: bool
 ) -> list[AxisEffect]:
     columns = [
-        AxisColumn(name=axis.field, scale="choice" if axis.values else axis.scale, given=axis.given) for axis in axes
+        AxisColumn(
+            name=axis.field,
+            scale="choice" if axis.values else "log" if axis.scale == "log" else "linear",
+            given=axis.given,
+        )
+        for axis in axes
     ]
     values = [
         {a.field: format_value(a.field, getattr(r, a.field)) if a.values else getattr(r, a.field) for a in axes}
-        for r in recipes
+        for r in (population.members[n].recipe for n in first)
     ]
-    scores = [first[n] for n in known]
-    diverged = [population.diverged_at(n) if np.isnan(s) else None for n, s in zip(known, scores, strict=True)]
-    return axis_effects(columns, values, scores, diverged, higher_is_better=higher_is_better)
+    diverged = [population.diverged_at(n) if math.isnan(score) else None for n, score in first.items()]
+    metric = population.task.metric
+    return axis_effects(
+        columns, values, list(first.values()), diverged, higher_is_better=higher_is_better, metric=metric
+    )
 
 
 def _diverged(population: Population, axes: Sequence[Axis]) -> list[Diverged]:

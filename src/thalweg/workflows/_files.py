@@ -62,7 +62,8 @@ def save_model(folder: RunFolder, population: Population, number: int) -> None:
 
 
 def save_report(folder: RunFolder, result: Any) -> None:
-    """Writes `report.html` and, where a model was saved, `train.py`."""
+    """Writes `summary.txt`, `report.html` and, where a model of a built-in kind was saved, `train.py`."""
+    write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
     recipe: Recipe = result.recipe
     if result.model_seed is not None and ":" not in recipe.model:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import InputError, RunError, write_atomically
-from thalweg.population import empty_module
+from thalweg.population import empty_module, load_state
 from thalweg.recipes import read_recipe
 from thalweg.store import RunFolder, load_arrays
 from thalweg.tasks import LOSSES, Preparation, apply_link, prepare_rows
@@ -23,10 +23,12 @@ class Predictions:
     Args:
         kind: Kind of target.
         columns: Column name -> values, (n,): `prediction` (or one for each target) and `p_CLASS` for classes.
+        notes: What was unusual in the rows, in plain sentences.
     """
 
     kind: str
     columns: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -90,15 +92,16 @@ def predict(run: str | Path, data: Any) -> Predictions:
     module = empty_module(recipe, input_shape, output_size)
     arrays, _ = load_arrays(folder.path / "model.safetensors")
     try:
-        module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        load_state(module, arrays)
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise RunError(f"model.safetensors does not fit recipe.toml in {folder.path} ({detail}).") from None
-    x = prepare_rows(preparation, data)
+    notes: list[str] = []
+    x = prepare_rows(preparation, data, notes=notes)
     with torch.no_grad():
         chunks = [module.eval()(part) for part in torch.from_numpy(x).split(1024)]
     outputs = torch.cat(chunks).numpy().astype(np.float64)
-    return Predictions(kind=kind, columns=_columns(kind, classes, link, outputs, preparation))
+    return Predictions(kind=kind, columns=_columns(kind, classes, link, outputs, preparation), notes=tuple(notes))
 
 
 def _columns(
@@ -106,8 +109,8 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     values = apply_link(link, outputs)
     if kind == "regression":
-        found = preparation.restore_target(outputs)
-        names = preparation.target_names
+        found = outputs * np.array(preparation.target_std) + np.array(preparation.target_mean)
+        names = preparation.targets
         return {"prediction" if len(names) == 1 else f"prediction_{n}": found[:, k] for k, n in enumerate(names)}
     if kind == "multilabel":
         chosen = {f"prediction_{name}": (outputs[:, k] > 0).astype(np.int64) for k, name in enumerate(classes)}

@@ -1,0 +1,46 @@
+# The same commands that CI runs. Everything installs into .venv, from this project's own files.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: help tune test lint format bench clean
+
+help:  ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+
+.venv/base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[test,lint]"
+	touch $@
+
+.venv/bench: .venv/base
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[bench]"
+	touch $@
+
+tune: .venv/base  ## find a recipe for the embedded part of Fashion-MNIST
+	$(BIN)/thalweg tune fashion-mnist
+
+test: .venv/dev  ## run all tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: .venv/dev  ## check style, types and the import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: .venv/dev  ## rewrite the code in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/bench  ## compare with peers; writes benchmarks/results
+	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/tune_vs_optuna.py
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
