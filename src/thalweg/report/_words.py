@@ -1,0 +1,249 @@
+"""How numbers, recipes and intervals are put into words: the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from thalweg.core import Interval, format_together
+from thalweg.population import Pace
+from thalweg.recipes import Axis, Recipe, format_value
+from thalweg.studies import AxisEffect, Scores
+from thalweg.tasks import METRICS, Task
+
+_LABELS = {"mse": "mean squared error", "rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R2"}
+_UNITS = {"target": "in the unit of the target", "target squared": "in the unit of the target, squared"}
+
+#: what each file of a run holds
+FILES = {
+    "recipe.toml": "the recommended recipe, every field",
+    "runner_up.toml": "the runner-up",
+    "model.safetensors": "weights of one seed (a torch state_dict)",
+    "train.py": "plain PyTorch that trains that seed again, without this package",
+    "data.npz": "the prepared rows that train.py reads",
+    "report.html": "this result with its figures; opens in any browser, also offline",
+    "result.json": "this result as data",
+    "result.partial.json": "what is known so far, as data",
+    "history.parquet": "every evaluation of every member",
+}
+
+
+def is_share(metric: str) -> bool:
+    """Returns whether a metric is a share of rows, shown as a percentage."""
+    return metric.endswith("accuracy")
+
+
+def metric_label(metric: str) -> str:
+    """Returns the name of a metric as a person says it."""
+    return _LABELS.get(metric, metric.replace("_", " "))
+
+
+def metric_line(metric: str) -> str:
+    """Returns the name of a metric with its unit and its good direction."""
+    known = METRICS[metric]
+    unit = "in nats" if metric == "log_loss" else _UNITS.get(known.unit, "")
+    parts = [metric_label(metric), unit, "higher is better" if known.higher_is_better else "lower is better"]
+    return ", ".join(part for part in parts if part)
+
+
+def show_numbers(metric: str, numbers: Sequence[float], *, points: bool = False) -> list[str]:
+    """Returns scores as text with as many decimals as their spread needs; shares as percentages.
+
+    Args:
+        metric: Of the scores.
+        numbers: Finite ones set the decimals; the others are shown as "unknown".
+        points: Differences of shares, in percentage points.
+    """
+    scale = 100.0 if is_share(metric) else 1.0
+    finite = [scale * n for n in numbers if math.isfinite(n)]
+    if is_share(metric):
+        half = (max(finite) - min(finite)) / 2 if finite else 0.0
+        decimals = 2 if 0 < half < 0.1 else 1
+        texts = [f"{round(n, decimals) + 0.0:.{decimals}f}" + ("" if points else "%") for n in finite]
+    else:
+        texts = format_together(*finite) if finite else []
+    found = iter(texts)
+    return [next(found) if math.isfinite(n) else "unknown" for n in numbers]
+
+
+def show_score(metric: str, value: float) -> str:
+    """Returns one score as text."""
+    return show_numbers(metric, [value])[0]
+
+
+def show_range(metric: str, interval: Interval) -> str:
+    """Returns the ends of an interval, or why there are none."""
+    _, low, high = show_numbers(metric, [interval.mean, interval.low, interval.high])
+    if not math.isfinite(interval.low) and not math.isfinite(interval.high):
+        return f"unknown ({_why_unknown(interval)})"
+    if interval.low == interval.high:
+        return f"{low} (all seeds alike)"
+    return f"{low} to {high}"
+
+
+def _why_unknown(interval: Interval) -> str:
+    if interval.seeds == 1:
+        return "one seed cannot tell"
+    return "too few seeds that are all alike"
+
+
+def interval_rows(scores: Scores) -> list[tuple[str, str, Interval]]:
+    """Returns (short label, question, interval) for the three intervals of a score."""
+    if len(scores.seeds) == 1:
+        second = ("this seed, other rows", "this one seed on other rows")
+    else:
+        second = ("rows included", "more seeds, also on other rows")
+    return [
+        ("mean over seeds", "more seeds on these rows", scores.over_seeds),
+        (*second, scores.over_rows),
+        ("one new run", "one new run on these rows", scores.next_run),
+    ]
+
+
+def toml_value(name: str, value: Any) -> str:
+    """Returns one field's value as TOML."""
+    import tomli_w
+
+    if value is None:
+        value = format_value(name, None)
+    elif isinstance(value, tuple):
+        return "[" + ", ".join(str(v) for v in value) + "]"
+    return tomli_w.dumps({"x": value}).split(" = ", 1)[1].strip()
+
+
+def shown_fields(recipe: Recipe, base: Recipe, axes: Iterable[Axis]) -> list[str]:
+    """Returns the fields that were varied or differ from the start, in the order of the recipe."""
+    varied = {axis.field for axis in axes}
+    differing = recipe.differing(base)
+    return [f.name for f in dataclasses.fields(recipe) if f.name in varied or f.name in differing]
+
+
+def read_fields(recipe: Recipe) -> list[str]:
+    """Returns the fields that a recipe reads, beside its defaults that do nothing."""
+    from thalweg.optim import RULES, SCHEDULES
+
+    names = ["model", "init", "optimizer", "lr", "schedule", "batch_size", "epochs"]
+    if recipe.model != "linear":
+        names += ["widths", "activation", "norm", "dropout"]
+    names += [name for name in RULES[recipe.optimizer].hyper if name != "seed"]
+    names += SCHEDULES[recipe.schedule].hyper
+    plain = Recipe()
+    names += [f.name for f in dataclasses.fields(recipe) if getattr(recipe, f.name) != getattr(plain, f.name)]
+    wanted = set(names)
+    if recipe.model == "linear":
+        wanted -= {"widths"}
+    return [f.name for f in dataclasses.fields(recipe) if f.name in wanted]
+
+
+def by_importance(effects: Iterable[AxisEffect]) -> list[AxisEffect]:
+    """Returns the effects that stand out first, the larger before the smaller."""
+
+    def key(effect: AxisEffect) -> tuple[int, float]:
+        if effect.effect is None:
+            return (2, 0.0)
+        return (0 if effect.effect.excludes(0) else 1, -abs(effect.effect.mean))
+
+    return sorted(effects, key=key)
+
+
+def effect_unit(metric: str, epochs: int) -> str:
+    """Returns what the scores in the sentences on axes are."""
+    text = f"score: validation {metric_label(metric)} after {count(epochs, 'epoch')} of the screening"
+    return text + ("; 0.01 is one percentage point" if is_share(metric) else "")
+
+
+def count(num: int, noun: str) -> str:
+    """Returns a number with its noun.
+
+    Example:
+        >>> count(1, "epoch"), count(1200, "step")
+        ('1 epoch', '1,200 steps')
+    """
+    return f"{num:,} {noun}{'' if num == 1 else 's'}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Returns a duration as a person says it.
+
+    Example:
+        >>> show_seconds(4.21), show_seconds(200)
+        ('4.2 s', '3 min 20 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def steps_of(task: Task, recipe: Recipe) -> str:
+    """Returns the length of a run in words."""
+    pace = Pace.of(recipe, len(task.train))
+    return f"{count(recipe.epochs, 'epoch')} of {count(pace.steps_per_epoch, 'step')}"
+
+
+def compare_runner_up(found: Any, metric: str) -> str:
+    """Returns how the recommended recipe and the runner-up compare, in one or two sentences."""
+    difference = found.difference
+    if difference is None:
+        return "They were not compared on common seeds."
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    if difference.mean == 0 and difference.low == difference.high:
+        return f"On the same {count(difference.seeds or 0, 'seed')} both score alike: they cannot be told apart."
+    ends = sorted([sign * difference.low, sign * difference.high])
+    mean, low, high = show_numbers(metric, [sign * difference.mean, *ends], points=True)
+    unit = " percentage points" if is_share(metric) else ""
+    if math.isfinite(ends[0]) and math.isfinite(ends[1]):
+        interval = f"{100 * difference.level:g}% interval {low} to {high}"
+    else:
+        interval = f"no {100 * difference.level:g}% interval: {_why_unknown(difference)}"
+    word = "better" if sign * difference.mean >= 0 else "worse"
+    size = mean.lstrip("-")
+    text = (
+        f"On the same {count(difference.seeds or 0, 'seed')} the recommended recipe is {size}{unit} {word} "
+        f"on average ({interval}{', above 0 is in its favour' if math.isfinite(ends[0]) else ''})."
+    )
+    if difference.told_apart:
+        return f"{text} They can be told apart."
+    if found.seeds_to_tell is None:
+        return f"{text} They cannot be told apart."
+    return f"{text} They cannot be told apart; about {count(found.seeds_to_tell, 'seed')} would be needed."
+
+
+def describe_diverged(found: Any) -> str:
+    """Returns how many members of the screening diverged, when, and at which step sizes."""
+    if not found.diverged:
+        return f"None of the {len(found.screened)} screened recipes diverged."
+    steps = sorted({d.step for d in found.diverged})
+    shown = ", ".join(f"{s:,}" for s in steps[:3]) + (", ..." if len(steps) > 3 else "")
+    rates = [found.screened[d.member].lr for d in found.diverged]
+    low, high = min(rates), max(rates)
+    lr = f"lr {low:g}" if low == high else f"lr from {low:g} to {high:g}"
+    return (
+        f"{len(found.diverged)} of the {len(found.screened)} screened recipes diverged (their loss stopped being "
+        f"finite), first at step{'' if len(steps) == 1 else 's'} {shown}, at {lr}. They were stopped and are not scored."
+    )
+
+
+def missing_part(result: Any) -> str:
+    """Returns what an interrupted or unconfirmed search lacks, or an empty text."""
+    found = result.tuning
+    metric = result.task.metric
+    if found.test is not None:
+        return ""
+    flatter = (
+        f"Its screening score, {show_score(metric, found.screening_score)} validation {metric_label(metric)}, is the "
+        "one that made it win among many, so it flatters."
+    )
+    if result.complete:
+        return f"Fewer than 2 of its confirmation seeds ran through, so there is no score to report. {flatter}"
+    stage = "confirmation" in result.history and "the confirmation on fresh seeds"
+    stage = stage or ("choice" in result.history and "the comparison of the finalists on fresh seeds")
+    stage = stage or "the screening"
+    after = {
+        "the screening": "the finalists were not compared, nothing is confirmed on fresh seeds",
+        "the comparison of the finalists on fresh seeds": "nothing is confirmed on fresh seeds",
+    }.get(stage, "the recipe is chosen, but has no fair score yet")
+    return f"The run was interrupted during {stage}: {after} and the test rows stay closed. {flatter}"
