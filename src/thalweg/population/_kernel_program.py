@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
@@ -196,7 +197,7 @@ class KernelProgram(Program):
 
     def _each(self, work: Callable[[int], None], which: Sequence[int]) -> None:
         # one BLAS thread: the cores are shared out over members
-        with threadpool_limits(1, user_api="blas"):
+        with _blas().limit(limits=1, user_api="blas"):
             if self.threads == 1 or len(which) < 2:
                 for index in which:
                     work(index)
@@ -317,6 +318,19 @@ class KernelProgram(Program):
     def release(self, index: int) -> None:
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
         self._states[index] = None
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # looks through all loaded libraries, which takes milliseconds: once a process
+    return ThreadpoolController()
+
+
+def kernel_loss(loss: str, out: np.ndarray, y: np.ndarray) -> float:
+    """Returns the mean loss of outputs (n, K) against targets, without label smoothing; one core, no torch."""
+    y_real, y_class = _targets(y, out.dtype)
+    parameter = out.dtype.type(LOSSES[loss].parameter or 0)
+    return float(_kernel.mean_loss(_kernel.KERNEL_LOSSES.index(loss), out, y_real, y_class, parameter))
 
 
 def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:

@@ -12,9 +12,10 @@ import numpy as np
 from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
+from thalweg.population._kernel_program import kernel_loss
 from thalweg.population._planner import PROGRAMS, Plan, check_members
 from thalweg.recipes import Member
-from thalweg.tasks import Task, evaluate_metric, per_example
+from thalweg.tasks import Task, evaluate_metric
 
 #: control is read between segments of about this many seconds
 SEGMENT_SECONDS = 0.2
@@ -292,9 +293,7 @@ class Population:
 
     def loss(self, out: np.ndarray, y: np.ndarray) -> float:
         """Returns the mean loss of outputs (n, K) against their targets, without label smoothing."""
-        import torch
-
-        return float(per_example(self.task.loss, torch.from_numpy(out), torch.from_numpy(y)).mean())
+        return kernel_loss(self.task.loss, out, y)
 
     def snapshot(self, number: int) -> Snapshot:
         """Returns a copy of a member's state, from which forks start."""

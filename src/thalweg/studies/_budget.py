@@ -123,7 +123,7 @@ def size_search(
             "--budget",
             f"at least {least:,.0f} member-steps for {base.epochs} epochs and {seeds} seeds",
             got,
-            "Give more, or fewer --epochs or --seeds.",
+            "Give more, or fewer epochs (--set epochs=10) or --seeds.",
         )
     low, high = _LEAST_SCREENED, 1_000_000
     while low < high:  # the largest search that fits
