@@ -17,7 +17,7 @@ from thalweg.store import RunFolder, load_arrays, save_arrays
 
 #: saving may take this share of the run's time
 SHARE = 0.02
-_LEAST_SECONDS = 2.0
+_LEAST_SECONDS = 0.5
 _PARTS = ("params", "buffers")
 
 

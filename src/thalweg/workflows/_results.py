@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from thalweg.core import Interval, render
 from thalweg.population import Plan, Record
 from thalweg.recipes import Recipe, recipe_to_text
-from thalweg.studies import Scores, Tuning
+from thalweg.studies import AxisEffect, Scores, Tuning
 from thalweg.tasks import Task
 
 
@@ -69,7 +69,7 @@ class TuneResult:
                 "test": scores_json(found.test),
             },
             "runner_up": runner_up,
-            "axes": {effect.axis: effect.to_json() for effect in found.effects},
+            "axes": {effect.axis: effect_json(effect) for effect in found.effects},
             "screened": len(found.screened),
             "diverged": [{"member": d.member, "step": d.step, "recipe": d.recipe} for d in found.diverged],
             "notes": list(found.notes),
@@ -195,6 +195,14 @@ def scores_from_json(data: dict[str, Any] | None) -> Scores | None:
         over_rows=Interval.from_json(data["intervals"]["rows_included"]),
         next_run=Interval.from_json(data["intervals"]["next_run"]),
     )
+
+
+def effect_json(effect: AxisEffect) -> dict[str, Any]:
+    """Returns the effect of an axis: its mean with the ends of its interval, and what stands behind it."""
+    data = effect.to_json()
+    interval = data.pop("effect")
+    ends = interval or {"mean": None, "low": None, "high": None}
+    return {**data, "effect": ends["mean"], "low": ends["low"], "high": ends["high"], "interval": interval}
 
 
 def _finite(value: float) -> float | None:

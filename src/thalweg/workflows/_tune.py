@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def tune(
             "source": source or ({"source": task} if isinstance(task, str) else None),
             "recipe": recipe_to_text(base),
             "axes": [axis_json(axis) for axis in axes],
+            "budget": asdict(limit),
             "seeds": seeds,
             "seed": seed,
             "plan": plan.to_json(),
@@ -105,7 +107,7 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
         loaded,
         recipe_from_text(about["recipe"], source=str(folder.path / "run.json")),
         [axis_from_json(axis) for axis in about["axes"]],
-        Budget(),
+        Budget(**about["budget"]),
         about["seeds"],
         about["seed"],
         Plan(**about["plan"]),
@@ -210,8 +212,6 @@ def conditional_lr(optimizers: Sequence[str]) -> Axis:
 
 def axis_json(axis: Axis) -> dict[str, Any]:
     """Returns an axis as plain data."""
-    from dataclasses import asdict
-
     return asdict(axis)
 
 

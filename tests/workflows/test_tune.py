@@ -1,0 +1,171 @@
+"""The main job, as a user calls it: files, interruption, resume."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg.core import InputError, RunError
+from thalweg.population import Control, read_history
+from thalweg.recipes import read_recipe
+from thalweg.store import load_arrays
+
+SEARCH = ["tune", "iris", "--set", "epochs=9", "--seeds", "2", "--budget", "9000steps", "--threads", "2"]
+SAME = ["history.parquet", "recipe.toml", "runner_up.toml", "model.safetensors", "result.json"]
+
+
+def thalweg(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "thalweg", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    done = thalweg(*SEARCH, "--out", "run", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.json").write_text(done.stdout)
+    return folder / "run"
+
+
+def without_times(path: Path) -> bytes:
+    if path.name != "result.json":
+        return path.read_bytes()
+    result = json.loads(path.read_text())
+    return json.dumps({k: v for k, v in result.items() if k not in ("seconds", "run")}).encode()
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    for name in SAME:
+        assert without_times(a / name) == without_times(b / name), name
+
+
+def test_json_is_the_stored_result_and_has_the_documented_keys(run):
+    result = json.loads((run.parent / "stdout.json").read_text())
+    assert {**result, "run": ""} == {**json.loads((run / "result.json").read_text()), "run": ""}
+    assert {"task", "recommended", "runner_up", "axes", "screened", "diverged", "seconds", "run"} <= result.keys()
+    for split in ("validation", "test"):
+        scores = result["recommended"][split]
+        assert scores["low"] <= scores["mean"] <= scores["high"]
+        assert len(scores["seeds"]) == 2
+    for axis in result["axes"].values():
+        assert {"effect", "best"} <= axis.keys()
+
+
+def test_the_folder_holds_what_the_documentation_names(run):
+    for name in ("recipe.toml", "history.parquet", "model.safetensors", "report.html", "train.py", "data.npz"):
+        assert (run / name).stat().st_size > 0, name
+    read_recipe(run / "recipe.toml")
+    assert {"screening", "choice", "confirmation"} == set(read_history(run / "history.parquet"))
+    opened = [event for event in map(json.loads, open(run / "events.jsonl")) if event["kind"] == "test opened"]
+    assert len(opened) == 1
+
+
+def test_no_seed_serves_two_stages(run):
+    result = json.loads((run / "result.json").read_text())
+    assert not {0, 1, 2, 3} & set(result["recommended"]["test"]["seeds"])
+
+
+def test_predict_gives_the_test_score_back(run, tmp_path):
+    from sklearn.datasets import load_iris
+
+    task = tw.load_task("iris")
+    bunch = load_iris()
+    names = [column.name for column in task.preparation.columns] or None
+    if names:
+        import polars as pl
+
+        data: object = pl.DataFrame({n: bunch.data[:, k] for k, n in enumerate(names)})[task.test.rows.tolist()]
+    else:
+        data = bunch.data[task.test.rows]
+    found = tw.predict(run, data)
+    classes = np.array(task.classes)
+    right = float(np.mean(found.columns["prediction"] == classes[task.test.y]))
+    result = json.loads((run / "result.json").read_text())
+    assert right == pytest.approx(result["recommended"]["test"]["values"][0])
+    total = sum(values for name, values in found.columns.items() if name.startswith("p_"))
+    np.testing.assert_allclose(total, 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_a_killed_run_resumes_to_the_same_bytes(run, tmp_path, trial):
+    rng = random.Random(trial)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thalweg", *SEARCH, "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    folder = tmp_path / "run"
+    while not (folder / "size.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, 2.5))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if not (folder / "result.json").exists():
+        done = thalweg("tune", "--resume", "run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert_same_run(run, folder)
+
+
+def test_an_interrupted_run_says_what_it_knows_and_resumes(run, tmp_path):
+    task = tw.load_task("iris")
+    control = Control()
+    control.on_progress = lambda steps: control.cancel()
+    base = tw.Recipe(**{**read_recipe(run / "recipe.toml").__dict__})
+    first = tw.tune(task, base.changed(epochs=9), vary=["lr=0.001..0.1"], seeds=2, budget="9000steps",
+                    out=tmp_path / "run", control=control)  # fmt: skip
+    assert not first.complete
+    assert first.tuning.test is None
+    assert "interrupted" in str(first).lower()
+    whole = tw.tune(task, base.changed(epochs=9), vary=["lr=0.001..0.1"], seeds=2, budget="9000steps",
+                    out=tmp_path / "whole")  # fmt: skip
+    second = tw.resume(tmp_path / "run", task=task)
+    assert second.complete
+    assert whole.recipe == second.recipe
+    assert (tmp_path / "run/history.parquet").read_bytes() == (tmp_path / "whole/history.parquet").read_bytes()
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_resume_refuses_other_data(run, tmp_path):
+    with pytest.raises(InputError, match="has changed"):
+        tw.resume(run, task=tw.load_task("wine"))
+
+
+@pytest.mark.parametrize("name", ["result.json", "task.json", "model.safetensors", "recipe.toml", "run.json"])
+def test_a_truncated_run_folder_gives_one_line(run, tmp_path, name):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[: len(data) // 2])
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a\n1\n")
+    done = thalweg("show" if name == "result.json" else "predict", "run", *([] if name == "result.json" else ["rows.csv"]),
+                   cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_tampered_model_is_refused(run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    arrays, about = load_arrays(copy / "model.safetensors")
+    from thalweg.store import save_arrays
+
+    save_arrays(copy / "model.safetensors", {k: v[:1] for k, v in arrays.items()}, about)
+    with pytest.raises(RunError, match="does not fit"):
+        tw.predict(copy, np.zeros((1, 4)))
