@@ -83,8 +83,8 @@ def _header(job: Job, seed: int) -> list[str]:
     recipe = job.recipe
     kind = {"linear": "a linear model", "mlp": "an MLP", "cnn": "a CNN"}[recipe.model]
     told = (
-        "Written by Thalweg, which is not needed to run it: torch, NumPy and data.npz beside this file are. It starts from "
-        f"the same weights and takes the same batches in the same order as seed {seed} of the recommended run; torch "
+        "Written by Thalweg, which is not needed to run it: torch, NumPy and data.npz beside this file are. It starts "
+        f"from the same weights and takes the same batches in the same order as seed {seed} of the recommended run; torch "
         "rounds in its own way, so a few predictions in a thousand may differ."
     )
     return [
@@ -259,7 +259,7 @@ def _main_lines(job: Job, seed: int) -> list[str]:
         "def main():",
         "    here = Path(__file__).resolve().parent",
         "    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])",
-        f'    parser.add_argument("--seed", type=int, default={seed}, help="of weights, order and dropout (%(default)s)")',
+        f'    parser.add_argument("--seed", type=int, default={seed}, help="default: %(default)s")',
         '    parser.add_argument("--out", default=here / "predictions.npz", help="file for the test outputs")',
         "    args = parser.parse_args()",
         "",
