@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from thalweg.core._errors import RunError
@@ -34,6 +35,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -41,6 +43,13 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@cache
+def _umask() -> int:
+    mask = os.umask(0o022)  # there is no call that only asks
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -114,9 +114,7 @@ def plot(figures: dict[str, Any], name: str, caption: str = "") -> str:
         return ""
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     height = figures[name]["layout"]["height"]
-    return (
-        f'<figure><div class="plot" data-figure="{escape(name)}" style="min-height:{height}px"></div>{note}</figure>'
-    )
+    return f'<figure><div class="plot" data-figure="{escape(name)}" style="min-height:{height}px"></div>{note}</figure>'
 
 
 def card(*parts: str, kind: str = "") -> str:
