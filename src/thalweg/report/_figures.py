@@ -181,9 +181,7 @@ def _difference_figure(metric: str, tuning: Tuning) -> Figure | None:
                 "hovertemplate": "%{x}<extra></extra>",
             },
         ],
-        "layout": _layout(
-            170, f"recommended minus runner-up ({unit})", xaxis={"zeroline": True, "zerolinewidth": 2}, yaxis=ticks
-        ),
+        "layout": _layout(170, f"difference ({unit})", xaxis={"zeroline": True, "zerolinewidth": 2}, yaxis=ticks),
     }
 
 

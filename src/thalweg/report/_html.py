@@ -165,7 +165,7 @@ def _recipe_part(recipe: Recipe, fields: Sequence[str], base: Recipe | None, var
 
 
 def _score_table(validation: Scores, test: Scores, runner_up: Scores | None = None) -> str:
-    named = [("recommended, test", test), ("recommended, validation", validation)]
+    named = [("test", test), ("validation", validation)]
     if runner_up is not None:
         named.append(("runner-up, validation", runner_up))
     questions = interval_rows(test)
@@ -192,7 +192,7 @@ def _scores_part(found: Tuning, drawn: dict[str, Any], metric: str) -> str:
         names = found.runner_up.differing(found.recommended)
         differs = ", ".join(f"{n} = {toml_value(n, getattr(found.runner_up, n))}" for n in names)
         text = f"<p>It has <code>{escape(differs)}</code>. {escape(compare_runner_up(found, metric))}</p>"
-        caption = "Paired by seed, on the validation rows."
+        caption = "Recommended minus runner-up, paired by seed, on the validation rows."
         parts.append(card("<h3>The runner-up</h3>", text, plot(drawn, "difference", caption)))
     return "".join(parts)
 

@@ -31,7 +31,8 @@ a { color: var(--mark); }
   margin: .8rem 0; min-width: 0; }
 .card > h3:first-child { margin-top: 0; }
 .warn { background: var(--warn); border-color: var(--warnline); }
-.two { display: grid; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: .9rem; }
+.two { display: grid; align-items: start; gap: .9rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 .two > .card { margin: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -54,7 +55,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.1rem; 
 dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-  main { padding: 1.3rem .9rem 3rem; } .card { padding: .8rem .8rem; } .optional { display: none; } }
+  main { padding: 1.3rem .9rem 3rem; } .card { padding: .8rem .8rem; } .optional { display: none; }
+  table { font-size: .82rem; } th { font-size: .75rem; } th, td { padding-right: .45rem; } }
 @media print { button { display: none; } .card { break-inside: avoid; } }
 """
 
