@@ -181,9 +181,7 @@ def _difference_figure(metric: str, tuning: Tuning) -> Figure | None:
                 "hovertemplate": "%{x}<extra></extra>",
             },
         ],
-        "layout": _layout(
-            170, f"recommended minus runner-up ({unit})", xaxis={"zeroline": True, "zerolinewidth": 2}, yaxis=ticks
-        ),
+        "layout": _layout(170, f"difference ({unit})", xaxis={"zeroline": True, "zerolinewidth": 2}, yaxis=ticks),
     }
 
 
@@ -205,33 +203,39 @@ def _axis_figure(metric: str, effect: AxisEffect) -> Figure | None:
             "marker": {"color": [_FIRST if label in best else _QUIET for label, _ in known], "size": 9},
             "hovertemplate": "%{y}: %{x}<extra></extra>",
         },
-        {
-            "type": "bar",
-            "orientation": "h",
-            "x": [round(100 * level.share_diverged, 1) for level in levels],
-            "y": labels,
-            "xaxis": "x2",
-            "text": [f"{level.diverged} of {level.num}" if level.diverged else "" for level in levels],
-            "textposition": "auto",
-            "marker": {"color": _BAD},
-            "hovertemplate": "%{y}: %{x}% diverged<extra></extra>",
-        },
     ]
+    split = any(level.diverged for level in levels)
+    if split:
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [round(100 * level.share_diverged, 1) for level in levels],
+                "y": labels,
+                "xaxis": "x2",
+                "text": [f"{level.diverged} of {level.num}" if level.diverged else "" for level in levels],
+                "textposition": "auto",
+                "marker": {"color": _BAD},
+                "hovertemplate": "%{y}: %{x}% diverged<extra></extra>",
+            }
+        )
+    beside = {
+        "domain": [0.78, 1],
+        "range": [0, 100],
+        "tickvals": [0, 100],
+        "title": {"text": "diverged (%)"},
+        "anchor": "y",
+        "zeroline": False,
+    }
     return {
         "data": data,
         "layout": _layout(
             110 + 27 * len(levels),
             _title(metric, "mean"),
-            xaxis={"domain": [0, 0.72]},
+            xaxis={"domain": [0, 0.72 if split else 1]},
             yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
-            xaxis2={
-                "domain": [0.78, 1],
-                "range": [0, 100],
-                "tickvals": [0, 100],
-                "title": {"text": "diverged (%)"},
-                "anchor": "y",
-            },
             bargap=0.45,
+            **({"xaxis2": beside} if split else {}),
         ),
     }
 
@@ -384,13 +388,22 @@ def _screening_figure(metric: str, records: Sequence[Record]) -> Figure | None:
 
 
 def _epoch_axis(last: int) -> dict[str, Any]:
-    return {"type": "log", "dtick": "D1" if last < 100 else 1} if last > 20 else {"rangemode": "tozero"}
+    return _log_axis(1, last) if last > 20 else {"rangemode": "tozero"}
+
+
+def _log_axis(low: float, high: float) -> dict[str, Any]:
+    """Returns a logarithmic axis with ticks at 1, 2 and 5 (1 alone over many decades), each written in full."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    heads = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [float(f"{head}e{k}") for k in range(first, last + 1) for head in heads]
+    ticks = [t for t in ticks if low * 0.99 <= t <= high * 1.01]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
 
 def _score_range(metric: str, data: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Losses of members that are about to diverge would flatten all other curves: the top is cut."""
     values = sorted(v for trace in data for v in trace["y"] if v is not None)
-    if METRICS[metric].higher_is_better and is_share(metric) or len(values) < 5:
+    if (METRICS[metric].higher_is_better and is_share(metric)) or len(values) < 5:
         return {}
     low, high = np.percentile(values, [5, 95])
     if METRICS[metric].higher_is_better:
@@ -406,8 +419,8 @@ def _loss_figure(records: Sequence[Record]) -> Figure | None:
     for name, field, colour in (("training", "train_loss", _FIRST), ("validation", "validation_loss", _SECOND)):
         x, y = _joined(curves, field, None)
         data.append(_line(x, y, name, colour, width=1.1, size=2))
-    positive = all(v > 0 for trace in data for v in trace["y"] if v is not None)
-    scale = {"type": "log", "dtick": "D2"} if positive else {}
+    values = [v for trace in data for v in trace["y"] if v is not None]
+    scale = _log_axis(min(values), max(values)) if values and min(values) > 0 else {}
     return {"data": data, "layout": _layout(320, "epoch", "loss", showlegend=True, legend=_LEGEND, yaxis=scale)}
 
 

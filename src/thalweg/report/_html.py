@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thalweg.recipes import Recipe, field_docs, recipe_to_text
+from thalweg.recipes import Recipe, field_docs, format_value, recipe_to_text
 from thalweg.report._figures import MOST_CURVES, figures
 from thalweg.report._page import card, document, escape, items, pairs, plot, table
 from thalweg.report._words import (
@@ -57,8 +57,9 @@ def tune_html(result: TuneResult) -> str:
     body = [
         f'<p class="kicker">thalweg tune &middot; {escape(task.name)}</p>',
         f"<h1>{_tune_answer(result)}</h1>",
+        _tune_lead(result),
         card(f"<p>{escape(missing)}</p>", kind="warn") if missing else "",
-        "<h2>Recommended recipe</h2>",
+        f"<h2>{'Recommended recipe' if result.complete else 'Best recipe so far'}</h2>",
         _recipe_part(result.recipe, shown_fields(result.recipe, result.base, found.axes), result.base, varied=axes),
         _scores_part(found, drawn, task.metric),
         _mattered_part(found, drawn, task.metric),
@@ -106,20 +107,41 @@ def notebook_html(result: TuneResult | TrainResult) -> str:
     """Returns the document in a frame of its own, so that its style and a notebook's leave each other alone."""
     page = tune_html(result) if result.kind == "tune" else train_html(result)
     return (
-        f'<iframe srcdoc="{html.escape(page, quote=True)}" sandbox="allow-scripts" title="{escape(result.kind)} result" '
-        'style="width:100%;height:900px;border:0"></iframe>'
+        f'<iframe srcdoc="{html.escape(page, quote=True)}" sandbox="allow-scripts" '
+        f'title="{escape(result.kind)} result" style="width:100%;height:900px;border:0"></iframe>'
     )
 
 
 def _tune_answer(result: TuneResult) -> str:
     found, metric = result.tuning, result.task.metric
-    fields = [axis.field for axis in found.axes]
-    parts = [f"{name} {toml_value(name, getattr(result.recipe, name)).strip(chr(34))}" for name in fields]
-    named = escape(", ".join(parts))
+    named = escape(_in_words(result.recipe, [axis.field for axis in found.axes]))
     if found.test is None:
-        return f"Best so far: {named}"
+        return f"{'Unconfirmed' if result.complete else 'Best so far'}: {named}"
     score = show_score(metric, found.test.over_seeds.mean)
     return f"Use {named}: {score} test {escape(metric_label(metric))}"
+
+
+def _in_words(recipe: Recipe, fields: Sequence[str]) -> str:
+    """Returns the varied fields as a person says them: names that speak for themselves stand alone."""
+    alone = [name for name in ("optimizer", "activation", "init") if name in fields]
+    texts = [format_value(name, getattr(recipe, name)) for name in alone]
+    rest = sorted((name for name in fields if name not in alone), key=lambda name: name != "lr")
+    texts[1:1] = [f"{name.replace('_', ' ')} {format_value(name, getattr(recipe, name))}" for name in rest]
+    return ", ".join(texts)
+
+
+def _tune_lead(result: TuneResult) -> str:
+    found, metric = result.tuning, result.task.metric
+    if found.test is None:
+        return ""
+    parts = [
+        f"The test score is the mean of {count(len(found.test.seeds), 'fresh seed')}; its 95% interval, with the "
+        f"choice of test rows included: {show_range(metric, found.test.over_rows)}."
+    ]
+    if found.difference is not None:
+        told = "is told apart from" if found.difference.told_apart else "cannot be told apart from"
+        parts.append(f"On validation rows the recipe {told} the runner-up.")
+    return f'<p class="lead">{escape(" ".join(parts))}</p>'
 
 
 def _recipe_part(recipe: Recipe, fields: Sequence[str], base: Recipe | None, varied: Sequence[str]) -> str:
@@ -143,14 +165,14 @@ def _recipe_part(recipe: Recipe, fields: Sequence[str], base: Recipe | None, var
 
 
 def _score_table(validation: Scores, test: Scores, runner_up: Scores | None = None) -> str:
-    named = [("recommended, test", test), ("recommended, validation", validation)]
+    named = [("test", test), ("validation", validation)]
     if runner_up is not None:
         named.append(("runner-up, validation", runner_up))
     questions = interval_rows(test)
     rows = [["mean", *(f"<b>{show_score(s.metric, s.over_seeds.mean)}</b>" for _, s in named)]]
     for k, (short, question, _) in enumerate(questions):
         cells = [escape(show_range(s.metric, interval_rows(s)[k][2])) for _, s in named]
-        rows.append([f"{escape(short)}<br><span class='soft'>{escape(question)}</span>", *cells])
+        rows.append([f"{escape(short)}<br><span class='soft optional'>{escape(question)}</span>", *cells])
     note = f"{metric_line(test.metric)}; {count(len(test.seeds), 'seed')}; intervals at 95%."
     return card(f'<p class="soft">{escape(note[0].upper() + note[1:])}</p>', table(["", *(n for n, _ in named)], rows))
 
@@ -170,7 +192,7 @@ def _scores_part(found: Tuning, drawn: dict[str, Any], metric: str) -> str:
         names = found.runner_up.differing(found.recommended)
         differs = ", ".join(f"{n} = {toml_value(n, getattr(found.runner_up, n))}" for n in names)
         text = f"<p>It has <code>{escape(differs)}</code>. {escape(compare_runner_up(found, metric))}</p>"
-        caption = "Paired by seed, on the validation rows."
+        caption = "Recommended minus runner-up, paired by seed, on the validation rows."
         parts.append(card("<h3>The runner-up</h3>", text, plot(drawn, "difference", caption)))
     return "".join(parts)
 

@@ -19,7 +19,7 @@ body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
 h1 { font-size: clamp(1.35rem, 1.1rem + 1.3vw, 2rem); line-height: 1.25; letter-spacing: -0.015em; margin: 0 0 .6rem;
-  text-wrap: balance; }
+  max-width: 52rem; }
 h2 { font-size: 1.2rem; margin: 2.8rem 0 .7rem; letter-spacing: -0.01em; }
 h3 { font-size: 1rem; margin: 1.3rem 0 .3rem; }
 p { margin: .4rem 0 .8rem; max-width: 46rem; }
@@ -31,7 +31,8 @@ a { color: var(--mark); }
   margin: .8rem 0; min-width: 0; }
 .card > h3:first-child { margin-top: 0; }
 .warn { background: var(--warn); border-color: var(--warnline); }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: .9rem; }
+.two { display: grid; align-items: start; gap: .9rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 .two > .card { margin: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -47,13 +48,15 @@ summary { cursor: pointer; color: var(--mark); font-size: .92rem; }
 button { font: inherit; font-size: .84rem; border: 1px solid var(--line); border-radius: 6px; background: var(--card);
   color: var(--ink); padding: .2rem .7rem; cursor: pointer; }
 figure { margin: .3rem 0 0; }
+figcaption { margin-top: .6rem; max-width: 46rem; }
 .plot { width: 100%; }
 ul { padding-left: 1.2rem; margin: .3rem 0; max-width: 46rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.1rem; margin: 0; font-size: .93rem; }
 dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-  main { padding: 1.3rem .9rem 3rem; } .card { padding: .8rem .8rem; } .optional { display: none; } }
+  main { padding: 1.3rem .9rem 3rem; } .card { padding: .8rem .8rem; } .optional { display: none; }
+  table { font-size: .82rem; } th { font-size: .75rem; } th, td { padding-right: .45rem; } }
 @media print { button { display: none; } .card { break-inside: avoid; } }
 """
 
