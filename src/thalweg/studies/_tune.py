@@ -17,9 +17,9 @@ from thalweg.core import (
     prediction_interval,
     seeds_needed,
 )
-from thalweg.population import Population, Session, halving_rungs, rank, run_halving
+from thalweg.population import Population, Session, halving_rungs, rank, run_halving, split_brackets
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
-from thalweg.studies._budget import FINALISTS, SELECTION_SEEDS, Budget, Size, size_search
+from thalweg.studies._budget import BRACKET, BRACKET_FINALISTS, FINALISTS, SELECTION_SEEDS, Budget, Size, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
 from thalweg.tasks import METRICS
 
@@ -107,7 +107,7 @@ def search(
 ) -> Tuning | None:
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
-    Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving. Choice: the
+    Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving, in brackets. Choice: the
     finalists are trained on three fresh seeds; the best mean wins. Confirmation: winner and runner-up are trained on
     other fresh seeds, and only these give the scores that are reported. The test rows are opened once, after that.
 
@@ -135,19 +135,22 @@ def search(
     recipes = draw(size.screened)
 
     screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
-    rungs = halving_rungs(len(recipes), base.epochs, finalists=min(FINALISTS, len(recipes)))
-    survivors = run_halving(session, "screening", rungs, higher_is_better=higher)
+    brackets = split_brackets(len(recipes), size=BRACKET)
+    first_rung = halving_rungs(len(brackets[0]), base.epochs, finalists=BRACKET_FINALISTS)[0].epochs
+    survivors = run_halving(
+        session, "screening", brackets, base.epochs, finalists=BRACKET_FINALISTS, higher_is_better=higher
+    )
     ranked = survivors or _best_so_far(screening, higher_is_better=higher)
     if not ranked:
         return None
-    first = _first_scores(screening, rungs[0].epochs)
+    first = _first_scores(screening, first_rung)
     last = screening.last_record(ranked[0])
     found = Tuning(
         axes=tuple(axes),
         size=size,
         screened=tuple(recipes),
         first_scores=tuple(first.get(n, float("nan")) for n in range(len(recipes))),
-        first_epochs=rungs[0].epochs,
+        first_epochs=first_rung,
         effects=tuple(_effects(axes, screening, first, higher)),
         diverged=tuple(_diverged(screening, axes)),
         recommended=recipes[ranked[0]],
