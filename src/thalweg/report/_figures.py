@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from thalweg.recipes import format_value
 from thalweg.report._words import by_importance, interval_rows, is_share, metric_label
 from thalweg.studies import AxisEffect, Scores, Tuning
 from thalweg.tasks import METRICS
-
-if TYPE_CHECKING:
-    from thalweg.workflows import TrainResult, TuneResult
+from thalweg.workflows import TrainResult, TuneResult
 
 #: curves that are drawn in one figure; of more, an even sample
 MOST_CURVES = 400
@@ -37,7 +35,7 @@ def figures(result: TuneResult | TrainResult) -> dict[str, Figure]:
     """
     metric = result.task.metric
     found: dict[str, Figure] = {}
-    if result.kind == "train":
+    if isinstance(result, TrainResult):
         _add(found, "validation", _scores_figure(metric, [("", result.validation, _FIRST)]))
         _add(found, "test", _scores_figure(metric, [("", result.test, _FIRST)]))
         records = result.history.get("training", [])
@@ -380,10 +378,11 @@ def _screening_figure(metric: str, records: Sequence[Record]) -> Figure | None:
     ):
         x, y = _joined([curves[n] for n in which], "validation_score", metric)
         data.append(_line(x, y, name, colour, **extra))
-    axes = {"xaxis": _epoch_axis(last), "yaxis": _score_range(metric, data)}
+    x, y = _epoch_axis(last), _score_range(metric, data)
+    title = _title(metric, "validation")
     return {
         "data": data,
-        "layout": _layout(380, "epoch", _title(metric, "validation"), showlegend=True, legend=_LEGEND, **axes),
+        "layout": _layout(380, "epoch", title, showlegend=True, legend=_LEGEND, xaxis=x, yaxis=y),
     }
 
 

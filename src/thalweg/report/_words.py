@@ -91,13 +91,12 @@ def _why_unknown(interval: Interval) -> str:
 
 def interval_rows(scores: Scores) -> list[tuple[str, str, Interval]]:
     """Returns (short label, question, interval) for the three intervals of a score."""
+    short, question = "rows included", "more seeds, also on other rows"
     if len(scores.seeds) == 1:
-        second = ("this seed, other rows", "this one seed on other rows")
-    else:
-        second = ("rows included", "more seeds, also on other rows")
+        short, question = "this seed, other rows", "this one seed on other rows"
     return [
         ("mean over seeds", "more seeds on these rows", scores.over_seeds),
-        (*second, scores.over_rows),
+        (short, question, scores.over_rows),
         ("one new run", "one new run on these rows", scores.next_run),
     ]
 
