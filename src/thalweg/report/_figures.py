@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.core import Interval
 from thalweg.population import Record
 from thalweg.recipes import format_value
-from thalweg.report._words import by_importance, interval_rows, is_share, metric_label
+from thalweg.report._words import by_importance, cut_to_share, interval_rows, is_share, metric_label
 from thalweg.studies import AxisEffect, Scores, Tuning
 from thalweg.tasks import METRICS
 from thalweg.workflows import TrainResult, TuneResult
@@ -127,7 +127,7 @@ def _scores_figure(metric: str, rows: Sequence[tuple[str, Scores | None, str]]) 
                 "showlegend": False,
             }
         )
-        means, bars = _bars(metric, [interval for _, _, interval in interval_rows(scores)])
+        means, bars = _bars(metric, [cut_to_share(metric, interval) for _, _, interval in interval_rows(scores)])
         data.append(
             {
                 "type": "scatter",
@@ -225,17 +225,14 @@ def _axis_figure(metric: str, effect: AxisEffect) -> Figure | None:
         "anchor": "y",
         "zeroline": False,
     }
-    return {
-        "data": data,
-        "layout": _layout(
-            110 + 27 * len(levels),
-            _title(metric, "mean"),
-            xaxis={"domain": [0, 0.72 if split else 1]},
-            yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
-            bargap=0.45,
-            **({"xaxis2": beside} if split else {}),
-        ),
-    }
+    layout = _layout(
+        110 + 27 * len(levels),
+        _title(metric, "mean"),
+        xaxis={"domain": [0, 0.72 if split else 1]},
+        yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
+        bargap=0.45,
+    )
+    return {"data": data, "layout": {**layout, "xaxis2": beside} if split else layout}
 
 
 def _is_best(effect: AxisEffect, level: Any) -> bool:

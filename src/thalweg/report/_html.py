@@ -39,6 +39,7 @@ _HOW_TO_READ = (
     "Rows included: the same, also on other rows of the same kind. It is what to quote for new data.",
     "One new run: the score of a single new training. It does not shrink to nothing, as runs differ.",
     "A dot is one seed; a diamond is a mean; a bar is an interval. Where no bar is drawn, the data cannot tell.",
+    "(cut): the formula went beyond 0% or 100%, where no share can lie, and its end is put there.",
 )
 
 
