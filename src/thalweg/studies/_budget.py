@@ -21,8 +21,8 @@ BRACKET = 81
 BRACKET_FINALISTS = 3
 #: recipes that are compared on fresh seeds
 FINALISTS = 8
-#: fresh seeds on which the finalists are compared, before the winner is chosen
-SELECTION_SEEDS = 3
+#: the heats in which they are: (recipes, seeds)
+HEATS = ((FINALISTS, 3), (3, 4))
 _LEAST_SCREENED = FINALISTS
 
 
@@ -144,7 +144,7 @@ def _predict(screened: int, epochs: int, per_epoch: float, seeds: int) -> int:
         for rung in halving_rungs(len(bracket), epochs, finalists=BRACKET_FINALISTS):
             total += rung.members * (rung.epochs - before)
             before = rung.epochs
-    total += min(FINALISTS, screened) * SELECTION_SEEDS * epochs + 2 * seeds * epochs
+    total += sum(min(num, screened) * runs for num, runs in (*HEATS, (2, seeds))) * epochs
     return round(total * per_epoch)
 
 
