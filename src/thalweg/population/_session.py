@@ -33,6 +33,8 @@ class Session:
         self.control = control or Control()
         self.populations: dict[str, Population] = {}
         self._checkpoints: dict[str, Checkpointer] = {}
+        if folder is not None:
+            folder.clean()
 
     def open(self, name: str, members: Sequence[Member]) -> Population:
         """Returns a population under a name, where the run knows it in the state it had."""

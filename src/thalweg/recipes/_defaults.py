@@ -15,7 +15,8 @@ def default_recipe(num_rows: int, *, model: str = "mlp", **changes: Any) -> Reci
     """Returns the recipe that a search starts from.
 
     Args:
-        num_rows: Training rows; the epochs are chosen so that small data is passed over more often.
+        num_rows: Training rows; the epochs are chosen so that small data is passed over more often, and fewer than
+            64 rows give smaller batches.
         model: A `--model` text.
         changes: Fields to set.
 
@@ -25,7 +26,9 @@ def default_recipe(num_rows: int, *, model: str = "mlp", **changes: Any) -> Reci
     """
     fields = parse_model(model)
     epochs = int(min(200, max(8, round(96_000 / max(num_rows, 1)))))
-    return Recipe(**{"epochs": epochs, "init": "keep" if ":" in fields["model"] else "he", **fields, **changes})
+    batch_size = 64 if num_rows >= 64 else _batch_sizes(num_rows)[-1]
+    start = {"epochs": epochs, "batch_size": batch_size}
+    return Recipe(**{**start, "init": "keep" if ":" in fields["model"] else "he", **fields, **changes})
 
 
 def default_axes(recipe: Recipe, num_rows: int) -> list[Axis]:

@@ -63,8 +63,9 @@ def list_runs(parent: str | Path) -> list[dict[str, Any]]:
             found = open_result(path)
             row["state"] = "complete" if found.complete else "interrupted"
             row["headline"] = _headline(row["kind"], found.result)
-        except RunError as error:
-            row["headline"] = str(error)
+        except (RunError, AttributeError, KeyError, TypeError) as error:
+            damage = f"result.json is damaged ({type(error).__name__}: {error})."
+            row["headline"] = str(error) if isinstance(error, RunError) else damage
             if "no result yet" in str(error):
                 row["state"] = "unfinished"
         rows.append(row)

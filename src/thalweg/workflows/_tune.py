@@ -11,8 +11,8 @@ from typing import Any
 from thalweg.core import InputError, RunError, check_number
 from thalweg.population import Control, Plan, Session, default_plan
 from thalweg.recipes import Axis, Recipe, default_axes, default_recipe, parse_axis, recipe_from_text, recipe_to_text
-from thalweg.store import RunFolder
-from thalweg.studies import Budget, parse_budget, search
+from thalweg.store import RunFolder, check_new
+from thalweg.studies import Budget, Size, parse_budget, plan_search, search
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint
 from thalweg.workflows._results import TuneResult
@@ -59,11 +59,14 @@ def tune(
     """
     check_number("seeds", seeds, least=2, integer=True, remedy="An interval needs 2 seeds; 10 is a good number.")
     check_number("seed", seed, least=0, integer=True)
+    if out is not None:
+        check_new(out)
     loaded = load_task(task)
     base = _base_recipe(loaded, recipe)
     axes = find_axes(loaded, base, vary)
     limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
     plan = plan or default_plan()
+    size = plan_search(loaded, base, axes, budget=limit, seeds=seeds, seed=seed, plan=plan)
     folder = None
     if out is not None:
         request = {
@@ -77,7 +80,8 @@ def tune(
             "fingerprint": task_fingerprint(loaded),
         }
         folder = RunFolder.create(out, "tune", request)
-    return _run(loaded, base, axes, limit, seeds, seed, plan, control, folder)
+        folder.write_json("size.json", asdict(size))
+    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
 
 
 def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult:
@@ -96,31 +100,32 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
     if folder.kind != "tune":
         raise RunError(f"{run} holds a {folder.kind} run; only tune runs can be resumed.")
     about = folder.about
-    if task is None and about["source"] is None:
+    try:
+        base = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
+        axes = [axis_from_json(axis) for axis in about["axes"]]
+        budget, plan = Budget(**about["budget"]), Plan(**about["plan"])
+        source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
+        size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
+    if task is None and source is None:
         raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
-    loaded = load_task(**about["source"]) if task is None else load_task(task)
-    if task_fingerprint(loaded) != about["fingerprint"]:
+    loaded = load_task(**source) if task is None else load_task(task)
+    if task_fingerprint(loaded) != fingerprint:
         raise InputError(
             "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
         )
-    return _run(
-        loaded,
-        recipe_from_text(about["recipe"], source=str(folder.path / "run.json")),
-        [axis_from_json(axis) for axis in about["axes"]],
-        Budget(**about["budget"]),
-        about["seeds"],
-        about["seed"],
-        Plan(**about["plan"]),
-        control,
-        folder,
-    )
+    if size is None:  # killed before it was written
+        size = plan_search(loaded, base, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
+        folder.write_json("size.json", asdict(size))
+    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
 
 
 def _run(
     task: Task,
     base: Recipe,
     axes: list[Axis],
-    budget: Budget,
+    size: Size,
     seeds: int,
     seed: int,
     plan: Plan,
@@ -130,7 +135,7 @@ def _run(
     started = time.monotonic()
     spent = folder.read_json("timing.json")["seconds"] if folder is not None and folder.has("timing.json") else 0.0
     session = Session(task, plan, control, folder)
-    found = search(session, base, axes, budget=budget, seeds=seeds, seed=seed)
+    found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
     if found is None:
         raise RunError("interrupted before the first recipe was evaluated." + _resume_hint(folder))
     complete = not session.control.cancelled
@@ -200,7 +205,39 @@ def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> li
     if "optimizer" in fields and "lr" not in fields:
         optimizers = next(axis.values for axis in axes if axis.field == "optimizer")
         axes.append(conditional_lr(optimizers))
+    _check_effective(base, axes)
     return axes
+
+
+def _check_effective(base: Recipe, axes: Sequence[Axis]) -> None:
+    """Checks that every axis can change something: an axis that nothing reads would be found to have no effect.
+
+    Raises:
+        InputError: naming what would have to read it.
+    """
+    from thalweg.optim import RULES, SCHEDULES
+
+    listed = {axis.field: axis.values for axis in axes if axis.values}
+    models, optimizers, schedules = (
+        listed.get(field, (getattr(base, field),)) for field in ("model", "optimizer", "schedule")
+    )
+    of_rules = {field for rule in RULES.values() for field in rule.hyper} - {"lr"}
+    of_schedules = {field for schedule in SCHEDULES.values() for field in schedule.hyper}
+    for axis in axes:
+        if axis.field in ("widths", "activation", "activation_parameter", "norm", "dropout"):
+            reads, what = any(model in ("mlp", "cnn") for model in models), f"the model {models[0]} has"
+        elif axis.field in of_rules:
+            reads = any(axis.field in RULES[name].hyper for name in optimizers)
+            what = f"the optimizer {', '.join(optimizers)} reads"
+        elif axis.field in of_schedules:
+            reads = any(axis.field in SCHEDULES[name].hyper for name in schedules)
+            what = f"the schedule {', '.join(schedules)} reads"
+        elif axis.field == "l1_ratio":
+            reads, what = base.alpha > 0 or "alpha" in {a.field for a in axes}, "has a penalty to share: set alpha"
+        else:
+            continue
+        if not reads:
+            raise InputError(f"axis {axis.field}", f"one that {what}", remedy="It would change nothing.")
 
 
 def conditional_lr(optimizers: Sequence[str]) -> Axis:
