@@ -61,7 +61,8 @@ def main(args: list[str] | None = None) -> None:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "thalweg"
         said = _one_line(error.format_message()).rstrip(".")
-        click.echo(f"thalweg: {said}. See {command} --help.", err=True)
+        stop = "" if said.endswith("?") else "."
+        click.echo(f"thalweg: {said}{stop} See {command} --help.", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("thalweg: interrupted.", err=True)

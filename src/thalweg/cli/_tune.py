@@ -66,6 +66,7 @@ def command(
                 task,
                 recipe,
                 vary=vary,
+                fixed=[change.partition("=")[0].strip() for change in changes],
                 seeds=seeds,
                 budget=budget,
                 seed=seed,

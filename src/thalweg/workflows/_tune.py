@@ -26,6 +26,7 @@ def tune(
     recipe: Recipe | str | None = None,
     *,
     vary: Sequence[Axis | str] | None = None,
+    fixed: Sequence[str] = (),
     seeds: int = DEFAULT_SEEDS,
     budget: Budget | str | None = None,
     seed: int = 0,
@@ -40,6 +41,7 @@ def tune(
         task: A `Task`, or anything that `load_task` takes.
         recipe: Where the search starts, as a `Recipe` or a `--model` text; default is an MLP with 128 units.
         vary: Axes, as `Axis` or text (`lr=1e-4..1`); default depends on the model (docs/how-to-choose.md).
+        fixed: Fields that keep the recipe's value where the default axes would vary them.
         seeds: Fresh seeds that confirm winner and runner-up, at least 2.
         budget: Text (`60s`, `2e6steps`) or `Budget`; default screens 324 recipes (36 for models that run in the loop).
         seed: Of the search; the same seed gives the same run.
@@ -63,7 +65,7 @@ def tune(
         check_new(out)
     loaded = load_task(task)
     base = _base_recipe(loaded, recipe)
-    axes = find_axes(loaded, base, vary)
+    axes = find_axes(loaded, base, vary, fixed)
     limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
     plan = plan or default_plan()
     size = plan_search(loaded, base, axes, budget=limit, seeds=seeds, seed=seed, plan=plan)
@@ -189,8 +191,10 @@ def _base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
     return default_recipe(len(task.train), model=recipe or "mlp", **changes)
 
 
-def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> list[Axis]:
-    """Returns the axes of a search: the given ones, or the default.
+def find_axes(
+    task: Task, base: Recipe, vary: Sequence[Axis | str] | None, fixed: Sequence[str] = ()
+) -> list[Axis]:
+    """Returns the axes of a search: the given ones, or the default without the fields that are fixed.
 
     Where the optimizer varies and the step size does not, the step size is added with its range for each optimizer:
     optimizers compared at one step size would be compared by that accident.
@@ -199,10 +203,16 @@ def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> li
         InputError: for an axis that cannot be, or values out of their field's bounds.
     """
     if not vary:
-        return default_axes(base, len(task.train))
+        axes = [axis for axis in default_axes(base, len(task.train)) if axis.field not in fixed]
+        if "optimizer" in fixed and "lr" not in fixed:
+            axes = [conditional_lr((base.optimizer,)) if axis.field == "lr" else axis for axis in axes]
+        return axes
     axes = [parse_axis(axis) if isinstance(axis, str) else axis for axis in vary]
     fields = {axis.field for axis in axes}
-    if "optimizer" in fields and "lr" not in fields:
+    both = sorted(fields & set(fixed))
+    if both:
+        raise InputError(f"axis {both[0]}", "left out where the field is set", remedy="Set it or vary it.")
+    if "optimizer" in fields and not {"lr"} & {*fields, *fixed}:
         optimizers = next(axis.values for axis in axes if axis.field == "optimizer")
         axes.append(conditional_lr(optimizers))
     _check_effective(base, axes)
