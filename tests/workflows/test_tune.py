@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import thalweg as tw
 from thalweg.core import InputError, RunError
 from thalweg.population import Control, read_history
 from thalweg.recipes import read_recipe
-from thalweg.store import load_arrays
+from thalweg.store import RunFolder, load_arrays, save_arrays
 
 SEARCH = ["tune", "iris", "--set", "epochs=9", "--seeds", "2", "--budget", "9000steps", "--threads", "2"]
 SAME = ["history.parquet", "recipe.toml", "runner_up.toml", "model.safetensors", "result.json"]
@@ -66,8 +67,8 @@ def test_the_folder_holds_what_the_documentation_names(run):
         assert (run / name).stat().st_size > 0, name
     read_recipe(run / "recipe.toml")
     assert {"screening", "choice", "confirmation"} == set(read_history(run / "history.parquet"))
-    opened = [event for event in map(json.loads, open(run / "events.jsonl")) if event["kind"] == "test opened"]
-    assert len(opened) == 1
+    kinds = [event["kind"] for event in RunFolder(run).events()]
+    assert kinds.count("test opened") == 1
 
 
 def test_no_seed_serves_two_stages(run):
@@ -121,14 +122,12 @@ def test_an_interrupted_run_says_what_it_knows_and_resumes(run, tmp_path):
     task = tw.load_task("iris")
     control = Control()
     control.on_progress = lambda steps: control.cancel()
-    base = tw.Recipe(**{**read_recipe(run / "recipe.toml").__dict__})
-    first = tw.tune(task, base.changed(epochs=9), vary=["lr=0.001..0.1"], seeds=2, budget="9000steps",
-                    out=tmp_path / "run", control=control)  # fmt: skip
+    asked = {"recipe": read_recipe(run / "recipe.toml"), "vary": ["lr=0.001..0.1"], "seeds": 2, "budget": "9000steps"}
+    first = tw.tune(task, **asked, out=tmp_path / "run", control=control)
     assert not first.complete
     assert first.tuning.test is None
     assert "interrupted" in str(first).lower()
-    whole = tw.tune(task, base.changed(epochs=9), vary=["lr=0.001..0.1"], seeds=2, budget="9000steps",
-                    out=tmp_path / "whole")  # fmt: skip
+    whole = tw.tune(task, **asked, out=tmp_path / "whole")
     second = tw.resume(tmp_path / "run", task=task)
     assert second.complete
     assert whole.recipe == second.recipe
@@ -143,29 +142,23 @@ def test_resume_refuses_other_data(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["result.json", "task.json", "model.safetensors", "recipe.toml", "run.json"])
 def test_a_truncated_run_folder_gives_one_line(run, tmp_path, name):
-    import shutil
-
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     data = (copy / name).read_bytes()
     (copy / name).write_bytes(data[: len(data) // 2])
     rows = tmp_path / "rows.csv"
     rows.write_text("a\n1\n")
-    done = thalweg("show" if name == "result.json" else "predict", "run", *([] if name == "result.json" else ["rows.csv"]),
-                   cwd=tmp_path)  # fmt: skip
+    command = ["show", "run"] if name == "result.json" else ["predict", "run", "rows.csv"]
+    done = thalweg(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
 def test_a_tampered_model_is_refused(run, tmp_path):
-    import shutil
-
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     arrays, about = load_arrays(copy / "model.safetensors")
-    from thalweg.store import save_arrays
-
     save_arrays(copy / "model.safetensors", {k: v[:1] for k, v in arrays.items()}, about)
     with pytest.raises(RunError, match="does not fit"):
         tw.predict(copy, np.zeros((1, 4)))

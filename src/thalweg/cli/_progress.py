@@ -47,7 +47,9 @@ def controlled(what: str) -> Iterator[Any]:
     )
     bar = progress.add_task(what, total=None)
     control = Control(
-        on_progress=lambda steps: progress.advance(bar, steps), on_size=lambda steps: progress.update(bar, total=steps)
+        on_progress=lambda steps: progress.advance(bar, steps),
+        on_size=lambda steps: progress.update(bar, total=steps),
+        on_note=lambda note: click.echo(note, err=True),
     )
 
     def interrupt(number: int, frame: Any) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from thalweg.core._errors import RunError
@@ -36,6 +37,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -48,6 +50,13 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             raise
         number = int(found[1])
         raise describe_os_error(OSError(number, os.strerror(number)), path) from error
+
+
+@cache
+def _umask() -> int:
+    mask = os.umask(0o022)  # there is no call that only asks
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:

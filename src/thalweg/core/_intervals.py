@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -73,6 +73,23 @@ class Interval:
     def excludes(self, value: float = 0.0) -> bool:
         """Returns whether `value` lies outside the interval."""
         return not self.low <= value <= self.high
+
+    def within(self, least: float, most: float) -> Self:
+        """Returns the interval cut to the values that the number can have; `method` says so where an end moved.
+
+        What is cut off cannot be the truth, so the interval covers as often as before. Ends that the data cannot tell
+        stay.
+
+        Example:
+            >>> cut = interval_of_mean([0.99, 1.0, 0.97]).within(0, 1)
+            >>> cut.high, cut.method.endswith("cut at 1")
+            (1.0, True)
+        """
+        low = float(least) if math.isfinite(self.low) and self.low < least else self.low
+        high = float(most) if math.isfinite(self.high) and self.high > most else self.high
+        cut = [f"{new:g}" for new, old in ((low, self.low), (high, self.high)) if new != old]
+        method = f"{self.method}; cut at {' and '.join(cut)}" if cut else self.method
+        return replace(self, low=low, high=high, method=method)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data; an end that the data cannot tell is None."""

@@ -8,9 +8,11 @@ from typing import Any
 _RENDERERS: dict[tuple[str, str], str] = {
     ("tune", "text"): "thalweg.report:tune_text",
     ("tune", "html"): "thalweg.report:tune_html",
+    ("tune", "notebook"): "thalweg.report:notebook_html",
     ("tune", "script"): "thalweg.report:training_script",
     ("train", "text"): "thalweg.report:train_text",
     ("train", "html"): "thalweg.report:train_html",
+    ("train", "notebook"): "thalweg.report:notebook_html",
     ("train", "script"): "thalweg.report:training_script",
 }
 
@@ -21,7 +23,7 @@ def register_renderer(kind: str, form: str, target: str) -> None:
 
 
 def render(result: Any, form: str) -> str:
-    """Returns a result in a form (`text`, `html`, `script`), drawn by the function registered for its `kind`.
+    """Returns a result in a form (text, html, notebook, script), drawn by the function registered for its `kind`.
 
     Raises:
         LookupError: where nothing is registered for it.

@@ -14,11 +14,13 @@ class Control:
     Args:
         on_progress: Called with the member-steps done since the last call.
         on_size: Called with the member-steps that the whole run will take, once that is known.
+        on_note: Called with a sentence that a person who waits should read.
         on_segment: Called after every segment, when all members are in a consistent state; a run saves itself here.
     """
 
     on_progress: Callable[[int], None] | None = None
     on_size: Callable[[int], None] | None = None
+    on_note: Callable[[str], None] | None = None
     on_segment: Callable[[], None] | None = None
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _running: threading.Event = field(default_factory=threading.Event)

@@ -39,13 +39,12 @@ def halving_rungs(num_members: int, epochs: int, *, finalists: int) -> list[Rung
         examples, and the reduction is 3.
 
     Example:
-        >>> [(rung.epochs, rung.members) for rung in halving_rungs(324, 27, finalists=8)]
-        [(1, 324), (3, 108), (9, 36), (27, 12)]
+        >>> [(rung.epochs, rung.members) for rung in halving_rungs(324, 24, finalists=8)]
+        [(1, 324), (3, 108), (8, 36), (24, 12)]
     """
-    num = 1 + max(
-        0,
-        min(int(math.log(epochs, REDUCTION) + 1e-9), int(math.log(max(num_members / finalists, 1), REDUCTION) + 1e-9)),
-    )
+    by_length = round(math.log(epochs, REDUCTION))  # the first rung is about one epoch at the least
+    by_members = math.floor(math.log(max(num_members / finalists, 1), REDUCTION) + 1e-9)
+    num = 1 + max(0, min(by_length, by_members))
     rungs = []
     for k in range(num):
         left = REDUCTION ** (num - 1 - k)

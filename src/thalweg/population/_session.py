@@ -8,6 +8,7 @@ from typing import Any
 
 from thalweg.population._checkpoint import Checkpointer, write_history
 from thalweg.population._control import Control
+from thalweg.population._kernel import is_compiled
 from thalweg.population._planner import Plan
 from thalweg.population._population import Population, Record
 from thalweg.recipes import Member
@@ -40,6 +41,8 @@ class Session:
         """Returns a population under a name, where the run knows it in the state it had."""
         population = Population(self.task, members, self.plan)
         self.populations[name] = population
+        if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
+            self.control.on_note("Compiling the kernel, once for this machine and version: about 20 s.")
         if self.folder is not None:
             self._checkpoints[name] = Checkpointer(population, self.folder, name)
             done = sum(population.step(n) for n in range(len(population)))

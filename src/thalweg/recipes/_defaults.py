@@ -15,8 +15,7 @@ def default_recipe(num_rows: int, *, model: str = "mlp", **changes: Any) -> Reci
     """Returns the recipe that a search starts from.
 
     Args:
-        num_rows: Training rows; the epochs are chosen so that small data is passed over more often, and fewer than
-            64 rows give smaller batches.
+        num_rows: Training rows; the epochs are chosen so that small data is passed over more often.
         model: A `--model` text.
         changes: Fields to set.
 
@@ -26,9 +25,16 @@ def default_recipe(num_rows: int, *, model: str = "mlp", **changes: Any) -> Reci
     """
     fields = parse_model(model)
     epochs = int(min(200, max(8, round(96_000 / max(num_rows, 1)))))
-    batch_size = 64 if num_rows >= 64 else _batch_sizes(num_rows)[-1]
-    start = {"epochs": epochs, "batch_size": batch_size}
-    return Recipe(**{**start, "init": "keep" if ":" in fields["model"] else "he", **fields, **changes})
+    batch_size = min(64, _batch_sizes(num_rows)[-1])
+    return Recipe(
+        **{
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "init": "keep" if ":" in fields["model"] else "he",
+            **fields,
+            **changes,
+        }
+    )
 
 
 def default_axes(recipe: Recipe, num_rows: int) -> list[Axis]:
@@ -53,9 +59,11 @@ def default_axes(recipe: Recipe, num_rows: int) -> list[Axis]:
             given="optimizer",
             cases={name: RULES[name].lr_range for name in optimizers},
         ),
-        Axis(field="batch_size", values=_batch_sizes(num_rows)),
         Axis(field="weight_decay", values=(0.0, 1e-4, 1e-3, 1e-2)),
     ]
+    sizes = _batch_sizes(num_rows)
+    if len(sizes) > 1:
+        axes.append(Axis(field="batch_size", values=sizes))
     if recipe.model in ("mlp", "cnn"):
         axes.append(Axis(field="activation", values=_ACTIVATIONS))
         axes.append(Axis(field="widths", values=_widths(recipe)))
@@ -63,8 +71,9 @@ def default_axes(recipe: Recipe, num_rows: int) -> list[Axis]:
 
 
 def _batch_sizes(num_rows: int) -> tuple[int, ...]:
-    fitting = tuple(size for size in (16, 32, 64, 128, 256) if size * 4 <= num_rows)
-    return fitting or (max(1, num_rows // 4),)
+    """Returns the largest five powers of 2, from 8 to 256, of which four batches fit into the rows."""
+    fitting = tuple(size for size in (8, 16, 32, 64, 128, 256) if size * 4 <= num_rows)
+    return fitting[-5:] or (max(1, num_rows // 4),)
 
 
 def _widths(recipe: Recipe) -> tuple[tuple[int, ...], ...]:

@@ -154,7 +154,7 @@ _CLASSES = {
         """,
     "random_search": """
         class RandomSearch(torch.optim.Optimizer):
-            \"\"\"Moves to the best of some normal proposals if it is better; their scale follows the 1/5 success rule.\"\"\"
+            \"\"\"Moves to the best of some normal proposals if it is better (the 1/5 success rule).\"\"\"
 
             def __init__(self, params, lr, proposals, seed):
                 super().__init__(params, {"lr": lr})

@@ -319,7 +319,7 @@ def _lsuv(job: Job, scale: float) -> list[str]:
     return lines
 
 
-# ---- loss and score ---------------------------------------------------------------------------------------------------
+# ---- loss and score -------------------------------------------------------------------------------------------------
 
 
 def loss_lines(job: Job) -> list[str]:
@@ -380,7 +380,7 @@ def score_lines(job: Job) -> list[str]:
     return ["def score(out, y):", *bodies[task.metric]]
 
 
-# ---- schedule and penalty ---------------------------------------------------------------------------------------------
+# ---- schedule and penalty -------------------------------------------------------------------------------------------
 
 
 def schedule_lines(job: Job) -> list[str]:

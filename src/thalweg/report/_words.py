@@ -222,8 +222,9 @@ def describe_diverged(found: Any) -> str:
     low, high = min(rates), max(rates)
     lr = f"lr {low:g}" if low == high else f"lr from {low:g} to {high:g}"
     return (
-        f"{len(found.diverged)} of the {len(found.screened)} screened recipes diverged (their loss stopped being "
-        f"finite), first at step{'' if len(steps) == 1 else 's'} {shown}, at {lr}. They were stopped and are not scored."
+        f"{len(found.diverged)} of the {len(found.screened)} screened recipes diverged (their loss stopped "
+        f"being finite), first at step{'' if len(steps) == 1 else 's'} {shown}, at {lr}. They were stopped and have "
+        "no score."
     )
 
 

@@ -302,11 +302,16 @@ def score_members(population: Population, which: Sequence[int], split_name: str)
     outputs = population.outputs(which, split.x)
     values = [population.score(out, split.y) for out in outputs]
     rows = np.stack([metric.row_scores(out, split.y, task) for out in outputs])
+    rows_of = {"test": "test set", "validation": "validation set"}[split_name]
+
+    def labelled(interval: Interval) -> Interval:
+        return replace(interval.within(*metric.bounds), label=interval.label.replace("test set", rows_of))
+
     return Scores(
         metric=task.metric,
         values=tuple(values),
         seeds=tuple(population.members[n].seed for n in which),
-        over_seeds=interval_of_mean(values),
-        over_rows=interval_with_rows(rows, display=lambda mean: float(metric.display(mean, split.y))),
-        next_run=prediction_interval(values),
+        over_seeds=labelled(interval_of_mean(values)),
+        over_rows=labelled(interval_with_rows(rows, display=lambda mean: float(metric.display(mean, split.y)))),
+        next_run=labelled(prediction_interval(values)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class Metric:
         display: (mean row score, y) -> the number that is shown; monotone, and elementwise over stacked
             means.
         needs_probabilities: Whether it needs a loss whose link is sigmoid or softmax.
+        bounds: The least and the largest value that it can have.
         unit: Whether it is in the target's unit ('target'), its square ('target squared') or none ('').
     """
 
@@ -38,6 +40,7 @@ class Metric:
     row_scores: Callable[[np.ndarray, np.ndarray, Task], np.ndarray]
     display: Callable[[Any, np.ndarray], Any]
     needs_probabilities: bool = False
+    bounds: tuple[float, float] = (0.0, math.inf)
     unit: str = ""
 
 
@@ -100,6 +103,7 @@ def _accuracy(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="accuracy",
+        bounds=(0.0, 1.0),
         doc="share of rows that are right: the largest output, or a logit above 0; the share of right labels "
         "where there are several",
         kinds=_CLASS_KINDS,
@@ -122,6 +126,7 @@ def _balanced(output: np.ndarray, y: np.ndarray, task: Task) -> np.ndarray:
 register_metric(
     Metric(
         name="balanced_accuracy",
+        bounds=(0.0, 1.0),
         doc="mean over the classes at hand of the share of their rows that are right; mean over labels where "
         "there are several",
         kinds=_CLASS_KINDS,
@@ -214,6 +219,7 @@ register_metric(
 register_metric(
     Metric(
         name="r2",
+        bounds=(-math.inf, 1.0),
         doc="1 - squared error / variance of the target on these rows, mean over outputs",
         kinds=("regression",),
         higher_is_better=True,

@@ -83,7 +83,7 @@ class TuneResult:
         return render(self, "text")
 
     def _repr_html_(self) -> str:
-        return render(self, "html")
+        return render(self, "notebook")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class TrainResult:
         return render(self, "text")
 
     def _repr_html_(self) -> str:
-        return render(self, "html")
+        return render(self, "notebook")
 
 
 def task_json(task: Task) -> dict[str, Any]:
