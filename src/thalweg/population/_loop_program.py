@@ -177,7 +177,7 @@ class LoopProgram(Program):
             for index in which:
                 module = self._module(index).eval()
                 params = {**self._eval_tensors(index), **self._buffers[index]}
-                chunks = [functional_call(module, params, (part,)) for part in rows.split(1024)]
+                chunks = [self._forward(module, self.members[index], params, part) for part in rows.split(1024)]
                 found.append(torch.cat(chunks).numpy())
         return found
 
