@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def write_table(path: Path, changes: dict[int, dict[int, object]]) -> None:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, monkeypatch) -> Iterator[Path]:
     """A working directory with everything that can be wrong."""
     monkeypatch.chdir(tmp_path)
     for name, changes in TABLES.items():
@@ -117,7 +118,7 @@ def call(capsys, *arguments: str) -> tuple[int, str, str]:
     return int(left.value.code or 0), out, err
 
 
-def thalweg(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
+def thalweg(*arguments: str, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "thalweg", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options)
 

@@ -51,7 +51,7 @@ def test_import_loads_nothing_heavy():
 
 @pytest.mark.parametrize("command", ["tune", "train", "predict", "show", "runs"])
 def test_every_command_explains_every_option(command):
-    done = thalweg(command, "--help", cwd=None)
+    done = thalweg(command, "--help")
     assert done.returncode == 0
     import importlib
 
@@ -64,7 +64,7 @@ def test_every_command_explains_every_option(command):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(shell):
-    done = thalweg(cwd=None, env={**os.environ, "_THALWEG_COMPLETE": f"{shell}_source"})
+    done = thalweg(env={**os.environ, "_THALWEG_COMPLETE": f"{shell}_source"})
     assert done.returncode == 0, done.stderr
     assert "_THALWEG_COMPLETE" in done.stdout
     assert done.stderr == ""
@@ -72,7 +72,7 @@ def test_completion_prints_a_script(shell):
 
 def test_completion_knows_the_commands():
     words = {"COMP_WORDS": "thalweg tr", "COMP_CWORD": "1", "_THALWEG_COMPLETE": "bash_complete"}
-    done = thalweg(cwd=None, env={**os.environ, **words})
+    done = thalweg(env={**os.environ, **words})
     assert done.stdout.split() == ["plain,train"]
 
 
@@ -87,7 +87,7 @@ def finished(tmp_path, monkeypatch, capsys):
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(finished, capsys):
-    folder, out = finished
+    _, out = finished
     result = one_object(out)
     assert result["complete"]
     code, out, err = call(capsys, "show", "run", "--json")
@@ -130,7 +130,9 @@ def test_no_color_is_honoured_on_a_terminal(finished):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, seen.decode()
     import re
 
-    colours = [m for m in re.findall(rb"\x1b\[([0-9;]*)m", seen) if re.search(rb"(^|;)(3[0-9]|4[0-9]|9[0-7]|10[0-7])", m)]
+    colours = [
+        m for m in re.findall(rb"\x1b\[([0-9;]*)m", seen) if re.search(rb"(^|;)(3[0-9]|4[0-9]|9[0-7]|10[0-7])", m)
+    ]
     assert colours == []
 
 

@@ -1,5 +1,7 @@
 """Errors, files, the registry of renderers and the random streams."""
 
+# wrong values are given on purpose
+# pyright: reportArgumentType=false, reportOptionalCall=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import errno
@@ -31,7 +33,6 @@ from thalweg.core import (
     write_atomically,
     write_text,
 )
-
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
@@ -100,7 +101,9 @@ def full(path: Path) -> None:
 def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, write):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(RunError, match=r"^cannot write .*a.txt: the disk is full. Free some space and resume the run.$"):
+    with pytest.raises(
+        RunError, match=r"^cannot write .*a.txt: the disk is full. Free some space and resume the run.$"
+    ):
         write_atomically(path, write)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
@@ -118,10 +121,10 @@ def test_whatever_stops_a_writer_leaves_no_half_file(tmp_path, stop):
 
 
 def test_the_file_system_says_no(tmp_path):
-    with pytest.raises(RunError, match="cannot write .*No such file or directory"):
+    with pytest.raises(RunError, match=r"cannot write .*No such file or directory"):
         write_text(tmp_path / "none" / "a.txt", "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(RunError, match="cannot write .*folder"):
+    with pytest.raises(RunError, match=r"cannot write .*folder"):
         write_text(tmp_path / "folder", "x")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 

@@ -1,5 +1,7 @@
-"""A population on disk: the same bits after a resume in the middle of an epoch, and the last good state after a failure."""
+"""A population on disk: the same bits after a resume in mid-epoch, and the last good state after a failure."""
 
+# wrong values are given on purpose
+# pyright: reportArgumentType=false, reportOptionalCall=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import subprocess
@@ -145,7 +147,7 @@ def test_history_round_trips(task, tmp_path):
     data = (tmp_path / "h.parquet").read_bytes()
     for size in (0, 10, len(data) // 2):
         (tmp_path / "h.parquet").write_bytes(data[:size])
-        with pytest.raises(RunError, match="h.parquet is damaged .* Restore it from a copy, or run again") as caught:
+        with pytest.raises(RunError, match=r"h.parquet is damaged .* Restore it from a copy, or run again") as caught:
             read_history(tmp_path / "h.parquet")
         assert "\n" not in str(caught.value)
     with pytest.raises(RunError, match="is damaged"):

@@ -1,9 +1,12 @@
 """Successive halving: its rungs, its ranks, and a resume in the middle."""
 
+# wrong values are given on purpose
+# pyright: reportArgumentType=false, reportOptionalCall=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import math
 import shutil
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -28,16 +31,21 @@ def test_rungs(num_members, epochs, finalists):
     rungs = halving_rungs(num_members, epochs, finalists=finalists)
     assert rungs[0].members == num_members
     assert rungs[-1].epochs == epochs
-    assert all(a.epochs < b.epochs for a, b in zip(rungs, rungs[1:], strict=False))
-    assert all(a.members >= b.members for a, b in zip(rungs, rungs[1:], strict=False))
+    assert all(a.epochs < b.epochs for a, b in pairwise(rungs))
+    assert all(a.members >= b.members for a, b in pairwise(rungs))
     assert all(rung.epochs >= 1 for rung in rungs)
     assert all(finalists <= rung.members <= num_members for rung in rungs)
-    for before, after in zip(rungs, rungs[1:], strict=False):
+    for before, after in pairwise(rungs):
         assert after.members <= max(finalists, math.ceil(before.members / 3) + 1)
 
 
 def test_rungs_by_hand():
-    assert [(r.epochs, r.members) for r in halving_rungs(324, 27, finalists=8)] == [(1, 324), (3, 108), (9, 36), (27, 12)]
+    assert [(r.epochs, r.members) for r in halving_rungs(324, 27, finalists=8)] == [
+        (1, 324),
+        (3, 108),
+        (9, 36),
+        (27, 12),
+    ]
     assert [(r.epochs, r.members) for r in halving_rungs(8, 27, finalists=8)] == [(27, 8)]
     assert [(r.epochs, r.members) for r in halving_rungs(324, 1, finalists=8)] == [(1, 324)]
 

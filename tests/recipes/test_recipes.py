@@ -1,5 +1,7 @@
 """Recipes: bounds of every field, TOML and text round trips, axes and the samples drawn from them."""
 
+# wrong values are given on purpose
+# pyright: reportArgumentType=false, reportOptionalCall=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import dataclasses
@@ -162,9 +164,9 @@ def test_fields_that_do_not_fit_together(fields, message):
 def test_changed_and_differing_name_the_fields():
     recipe = Recipe()
     assert recipe.changed(lr=0.5).differing(recipe) == {"lr": (0.5, 0.001)}
-    with pytest.raises(InputError, match="recipe field must be a recipe field, got 'learning_rate'. Did you mean 'lr'"):
+    with pytest.raises(InputError, match=r"recipe field must be .*, got 'learning_rate'. Did you mean 'lr'"):
         recipe.changed(learning_rate=0.1)
-    with pytest.raises(InputError, match="got 'batchsize'. Did you mean 'batch_size'"):
+    with pytest.raises(InputError, match=r"got 'batchsize'. Did you mean 'batch_size'"):
         recipe.changed(batchsize=3)
 
 
@@ -185,7 +187,7 @@ def test_model_texts():
     assert parse_model("a.b_c:make") == {"model": "a.b_c:make"}
     assert parse_model("mlp:") == {"model": "mlp"}
     for text in ("", "mlp:8,,4", ":f", "a:", "a b:c", "linear:3", "a.:b", "cnn:-1"):
-        with pytest.raises(InputError, match="^--model must be"):
+        with pytest.raises(InputError, match=r"^--model must be"):
             parse_model(text)
 
 

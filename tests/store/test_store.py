@@ -36,10 +36,10 @@ def test_plain_data_round_trips_and_never_holds_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         folder.write_json("a.json", {"x": float("nan")})
     assert folder.read_json("a.json")["x"][0] == 1
-    with pytest.raises(RunError, match="b.json is missing. The run did not finish: use --resume"):
+    with pytest.raises(RunError, match=r"b.json is missing. The run did not finish: use --resume"):
         folder.read_json("b.json")
     (folder.path / "a.json").write_text('{"x": [1,')
-    with pytest.raises(RunError, match="a.json is damaged .* Restore it from a copy, or run again"):
+    with pytest.raises(RunError, match=r"a.json is damaged .* Restore it from a copy, or run again"):
         folder.read_json("a.json")
 
 
@@ -69,9 +69,9 @@ def test_where_no_folder_can_be(tmp_path):
     (tmp_path / "full" / "x").write_text("x")
     before = names(tmp_path)
     for place in ("file", "file/deep/er", "full"):
-        with pytest.raises(InputError, match="^--out must be a folder that"):
+        with pytest.raises(InputError, match=r"^--out must be a folder that"):
             check_new(tmp_path / place)
-        with pytest.raises(InputError, match="^--out must be a folder that"):
+        with pytest.raises(InputError, match=r"^--out must be a folder that"):
             RunFolder.create(tmp_path / place, "tune", {})
     assert names(tmp_path) == before
     check_new(tmp_path / "new" / "deep")
@@ -80,7 +80,9 @@ def test_where_no_folder_can_be(tmp_path):
 
 def test_a_folder_that_turns_writes_away_is_left_as_it_was():
     """/proc takes no folders, whoever asks."""
-    with pytest.raises(InputError, match=r"^--out must be a folder that can be written \(.*\), got '/proc/thalweg/run'"):
+    with pytest.raises(
+        InputError, match=r"^--out must be a folder that can be written \(.*\), got '/proc/thalweg/run'"
+    ):
         RunFolder.create("/proc/thalweg/run", "tune", {})
 
 
@@ -186,11 +188,16 @@ def test_truncated_arrays_are_one_line(tmp_path, keep):
     path = tmp_path / "a.safetensors"
     save_arrays(path, {"w": np.zeros(100)})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(RunError, match="a.safetensors is damaged .* Restore it from a copy, or run again") as caught:
+    with pytest.raises(RunError, match=r"a.safetensors is damaged .* Restore it from a copy, or run again") as caught:
         load_arrays(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(RunError, match="is missing"):
         load_arrays(tmp_path / "none.safetensors")
+
+
+def fill(folder: RunFolder) -> None:
+    for _ in range(2000):
+        folder.log("rung", {"text": "y" * 100})
 
 
 def limited(code: str, num_bytes: int = 4096) -> subprocess.CompletedProcess[str]:
@@ -231,7 +238,7 @@ def test_a_full_disk_keeps_the_last_good_files(small_disk):
     folder = RunFolder.create(small_disk / "run", "tune", {})
     path = folder.checkpoint_path("a")
     save_arrays(path, {"w": np.ones(10)})
-    with pytest.raises(RunError, match="cannot write .*a.safetensors: the disk is full. Free some space and resume"):
+    with pytest.raises(RunError, match=r"cannot write .*a.safetensors: the disk is full. Free some space and resume"):
         save_arrays(path, {"w": np.zeros(100_000)})
     assert load_arrays(path)[0]["w"].sum() == 10
     (small_disk / "filler").write_bytes(b"x" * 4096)
@@ -240,9 +247,8 @@ def test_a_full_disk_keeps_the_last_good_files(small_disk):
     with pytest.raises(RunError, match="the disk is full"):
         folder.write_json("a.json", {"x": "y" * 5000})
     with pytest.raises(RunError, match="the disk is full"):
-        for _ in range(2000):
-            folder.log("rung", {"text": "y" * 100})
-    assert not [path for path in folder.path.rglob("*.part")]
+        fill(folder)
+    assert not list(folder.path.rglob("*.part"))
     (small_disk / "filler").unlink()
     folder.log("afterwards")
     events = list(folder.events())

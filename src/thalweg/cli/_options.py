@@ -28,7 +28,13 @@ _DATA = [
 _RECIPE = [
     click.option("--model", metavar="MODEL", help="linear, mlp:128,64, cnn:16,32 or package.module:factory."),
     click.option("--recipe", "recipe_file", metavar="FILE", help="Recipe to start from, a TOML file."),
-    click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Set a recipe field, which then does not vary; repeatable."),
+    click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Set a recipe field, which then does not vary; repeatable.",
+    ),
 ]
 _RUN = [
     click.option("--seed", default=0, show_default=True, help="Seed of the run; the same seed gives the same run."),

@@ -9,7 +9,6 @@ from typing import Any
 
 from thalweg.core import InputError, check_choice, check_number, nearest
 
-
 #: what other libraries call a field -> the field
 _ALIASES = {
     "learning_rate": "lr",

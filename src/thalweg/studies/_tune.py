@@ -130,9 +130,7 @@ def plan_search(
     return size
 
 
-def search(
-    session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, seeds: int, seed: int
-) -> Tuning | None:
+def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, seeds: int, seed: int) -> Tuning | None:
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
     Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving. Choice: the

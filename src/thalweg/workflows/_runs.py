@@ -34,7 +34,10 @@ def open_result(run: str | Path) -> StoredResult:
     folder = RunFolder(run)
     complete = folder.has("result.json")
     if not complete and not folder.has("result.partial.json"):
-        raise RunError(f"{folder.path} holds no result yet. Go on with: thalweg tune --resume {folder.path}")
+        remedy = f"Go on with: thalweg tune --resume {folder.path}"
+        if folder.kind != "tune":
+            remedy = "Start it again with the same options: the result will be the same."
+        raise RunError(f"{folder.path} holds no result yet. {remedy}")
     result = folder.read_json("result.json" if complete else "result.partial.json")
     try:
         text = (folder.path / "summary.txt").read_text(encoding="utf-8")
@@ -79,4 +82,5 @@ def _headline(kind: str, result: dict[str, Any]) -> str:
     if best is None:
         return name
     which = "test" if scores.get("test") else "validation"
-    return f"{name}: {which} {best['metric']} {best['mean']:.4g} over {len(best['seeds'])} seeds"
+    num = len(best["seeds"])
+    return f"{name}: {which} {best['metric']} {best['mean']:.4g} over {num} seed{'' if num == 1 else 's'}"

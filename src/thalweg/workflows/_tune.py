@@ -191,9 +191,7 @@ def _base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
     return default_recipe(len(task.train), model=recipe or "mlp", **changes)
 
 
-def find_axes(
-    task: Task, base: Recipe, vary: Sequence[Axis | str] | None, fixed: Sequence[str] = ()
-) -> list[Axis]:
+def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None, fixed: Sequence[str] = ()) -> list[Axis]:
     """Returns the axes of a search: the given ones, or the default without the fields that are fixed.
 
     Where the optimizer varies and the step size does not, the step size is added with its range for each optimizer:
