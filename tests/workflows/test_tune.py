@@ -79,17 +79,13 @@ def test_no_seed_serves_two_stages(run):
 
 
 def test_predict_gives_the_test_score_back(run, tmp_path):
+    import polars as pl
     from sklearn.datasets import load_iris
 
     task = tw.load_task("iris")
-    bunch = load_iris()
-    names = [column.name for column in task.preparation.columns] or None
-    if names:
-        import polars as pl
-
-        data: object = pl.DataFrame({n: bunch.data[:, k] for k, n in enumerate(names)})[task.test.rows.tolist()]
-    else:
-        data = bunch.data[task.test.rows]
+    x, _ = load_iris(return_X_y=True)
+    names = [column.name for column in task.preparation.columns]
+    data = pl.DataFrame({name: x[task.test.rows, k] for k, name in enumerate(names)})
     found = tw.predict(run, data)
     classes = np.array(task.classes)
     right = float(np.mean(found.columns["prediction"] == classes[task.test.y]))

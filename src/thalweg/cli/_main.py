@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 
 import click
@@ -59,7 +60,9 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "thalweg"
-        click.echo(f"thalweg: {error.format_message()} See {command} --help.", err=True)
+        said = _one_line(error.format_message()).rstrip(".")
+        stop = "" if said.endswith("?") else "."
+        click.echo(f"thalweg: {said}{stop} See {command} --help.", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("thalweg: interrupted.", err=True)
@@ -71,5 +74,15 @@ def main(args: list[str] | None = None) -> None:
 
         if "--debug" in arguments or not isinstance(error, InputError | RunError):
             raise
-        click.echo(f"thalweg: {error}", err=True)
+        click.echo(f"thalweg: {_in_options(_one_line(str(error)))}", err=True)
         sys.exit(2)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _in_options(text: str) -> str:
+    """Returns a remedy that names Python arguments in the words of the command line."""
+    text = re.sub(r"\bmissing='(\w+)'", r"--missing \1", text)
+    return re.sub(r"\bexclude=\['([^'\s]+)'\]", r"--exclude \1", text)

@@ -22,12 +22,19 @@ _DATA = [
         "--loss", help="Loss: mse, mae, huber, bce or cross_entropy. Chosen by the kind of target by default."
     ),
     click.option("--metric", help="Score by which recipes are compared: accuracy, log_loss, rmse, r2, ..."),
+    click.option("--exclude", metavar="COLUMN", help="Column that is left out; several, joined by commas."),
     click.option("--missing", help="What to do with missing values: drop or mean. Refused by default."),
 ]
 _RECIPE = [
     click.option("--model", metavar="MODEL", help="linear, mlp:128,64, cnn:16,32 or package.module:factory."),
     click.option("--recipe", "recipe_file", metavar="FILE", help="Recipe to start from, a TOML file."),
-    click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Set a recipe field; repeatable."),
+    click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Set a recipe field, which then does not vary; repeatable.",
+    ),
 ]
 _RUN = [
     click.option("--seed", default=0, show_default=True, help="Seed of the run; the same seed gives the same run."),
@@ -62,6 +69,8 @@ def load(data: str | None, **options: Any) -> tuple[Task, dict[str, Any]]:
 
     if data is None:
         raise InputError("DATA", "the name of a task or a file", remedy=f"Known names: {', '.join(named_tasks())}.")
+    if options.get("exclude") is not None:
+        options["exclude"] = [name.strip() for name in options["exclude"].split(",")]
     source = data if data in named_tasks() else str(Path(data).absolute())
     about = {"source": source, **{name: value for name, value in options.items() if value is not None}}
     return load_task(data, **{k: v for k, v in about.items() if k != "source"}), about
@@ -90,7 +99,10 @@ def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes:
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise InputError("--set", "written as field=value", change)
+            raise InputError("--set", "written as field=value", change, "For example --set epochs=50.")
+        if name.strip() in values:
+            raise InputError("--set", "given once for each field", change, f"{name.strip()} is set twice.")
+        name = name.strip()
         values[name] = parse_value(name, text, what="--set field")
     return base.changed(**values)
 

@@ -17,8 +17,11 @@ def command(run: str, data: str, out: str | None, as_json: bool) -> int:
 
     Gives one line a row: the prediction and, for classes, the probability of each.
     """
+    from thalweg.core import InputError
     from thalweg.workflows import predict
 
+    if out is not None and as_json:
+        raise InputError("--json", "left out with --out", remedy="A file is CSV or Parquet, by its ending.")
     predictions = predict(run, data)
     for note in predictions.notes:
         click.echo(note, err=True)

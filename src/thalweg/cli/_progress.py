@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+
+
+def say_at_start(control: Any, notes: Sequence[str]) -> None:
+    """Prints notes on stderr once the run begins: after all input is checked, so an error stands alone."""
+    before = control.on_size
+
+    def on_size(steps: int) -> None:
+        for note in notes:
+            click.echo(note, err=True)
+        before(steps)
+
+    control.on_size = on_size
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from thalweg.cli._options import base_recipe, data_options, load, plan_of, recipe_options, run_options, run_path
-from thalweg.cli._progress import controlled
+from thalweg.cli._progress import controlled, say_at_start
 
 
 @click.command("train")
@@ -33,9 +33,8 @@ def command(
 
     task, source = load(data, **options)
     recipe = base_recipe(task, model, recipe_file, changes)
-    for note in task.notes:
-        click.echo(note, err=True)
     with controlled("training") as control:
+        say_at_start(control, task.notes)
         result = train(
             task,
             recipe,

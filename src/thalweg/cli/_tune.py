@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from thalweg.cli._options import base_recipe, data_options, load, plan_of, recipe_options, run_options, run_path
-from thalweg.cli._progress import controlled
+from thalweg.cli._progress import controlled, say_at_start
 
 
 @click.command("tune")
@@ -23,8 +24,10 @@ from thalweg.cli._progress import controlled
 @click.option("--budget", metavar="AMOUNT", help="60s, 10m or 2e6steps (steps summed over all members).")
 @click.option("--seeds", default=10, show_default=True, help="Fresh seeds that confirm the winner.")
 @run_options
-@click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run.")
+@click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run, as it was started.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     data: str | None,
     model: str | None,
     recipe_file: str | None,
@@ -49,18 +52,21 @@ def command(
 
     with controlled("tuning") as control:
         if resumed is not None:
-            if data is not None:
-                raise InputError("DATA", "left out with --resume, which knows its data", data)
+            for parameter in ctx.command.params:
+                given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+                if given and parameter.name not in ("resumed", "as_json"):
+                    name = "DATA" if parameter.name == "data" else parameter.opts[0]
+                    raise InputError(name, "left out with --resume: the run goes on as it was started")
             result = resume(resumed, control=control)
         else:
             task, source = load(data, **options)
             recipe = base_recipe(task, model, recipe_file, changes)
-            for note in task.notes:
-                click.echo(note, err=True)
+            say_at_start(control, task.notes)
             result = tune(
                 task,
                 recipe,
                 vary=vary,
+                fixed=[change.partition("=")[0].strip() for change in changes],
                 seeds=seeds,
                 budget=budget,
                 seed=seed,

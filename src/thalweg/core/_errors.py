@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 
 
@@ -106,9 +107,9 @@ def check_number(
     if most is not None:
         parts.append(f"at most {most:g}")
     rule = parts[0] + (" " if len(parts) > 1 else "") + " and ".join(parts[1:])
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = _as_float(value)
+    good = math.isfinite(number)
     if good:
-        number = float(value)  # type: ignore[arg-type]
         good = (
             (not integer or number == int(number))
             and (above is None or number > above)
@@ -118,3 +119,13 @@ def check_number(
         )
     if not good:
         raise InputError(field, rule, value, remedy)
+
+
+def _as_float(value: object) -> float:
+    """Returns a number (of NumPy, too) as a float; NaN for anything else, infinity for one that is too large."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from thalweg.core._errors import RunError
 
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "Free some space and resume the run."),
+    errno.EFBIG: ("the file may not grow any larger", "Raise the limit (ulimit -f) and resume the run."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space and resume the run."),
     errno.EROFS: ("the file system is read-only", "Choose another folder with --out."),
     errno.EACCES: ("there is no permission to write", "Choose another folder with --out."),
@@ -40,9 +42,14 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise describe_os_error(error, path) from error
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        raise
+        # writers in Rust (safetensors, polars) raise classes of their own, with the number in the text
+        found = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
+        if found is None:
+            raise
+        number = int(found[1])
+        raise describe_os_error(OSError(number, os.strerror(number)), path) from error
 
 
 @cache

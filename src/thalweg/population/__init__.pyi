@@ -1,3 +1,4 @@
+from ._check import check_recipes as check_recipes
 from ._checkpoint import Checkpointer as Checkpointer
 from ._checkpoint import read_history as read_history
 from ._checkpoint import write_history as write_history

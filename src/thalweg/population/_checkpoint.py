@@ -37,6 +37,9 @@ class Checkpointer:
         self._wait = _LEAST_SECONDS
         if folder.checkpoint_path(name).exists():
             self._restore()
+        else:
+            for path in folder.segments(name):  # they belong to a state that is gone; will be written again
+                path.unlink()
 
     def save_if_due(self) -> None:
         """Saves where enough time has passed for the cost to stay below its share."""
@@ -61,13 +64,24 @@ class Checkpointer:
         self._wait = max(_LEAST_SECONDS, (self._last - started) / SHARE)
 
     def _restore(self) -> None:
-        arrays, about = load_arrays(self.folder.checkpoint_path(self.name))
+        path = self.folder.checkpoint_path(self.name)
+        try:
+            arrays, about = load_arrays(path)
+            self._restore_from(arrays, about)
+        except (RunError, KeyError, TypeError, ValueError) as error:
+            detail = str(error).splitlines()[0] if isinstance(error, RunError) else f"{path} does not fit the run"
+            cause = detail.partition(". Restore it")[0]
+            raise RunError(f"{cause}. Delete {path} to repeat this part: the result will be the same.") from None
+
+    def _restore_from(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         records: list[Record] = []
         for path in self.folder.segments(self.name):
             if len(records) >= about["num_records"]:
                 path.unlink()  # written after the checkpoint; will be written again
             else:
                 records.extend(read_history(path)[self.name])
+        if len(records) < about["num_records"] or len(about["members"]) != len(self.population):
+            raise ValueError
         for number, member in enumerate(about["members"]):
             state = None if member["released"] else _take(arrays, f"{number}", member["state"])
             best = None if member.get("best") is None else _take(arrays, f"{number}/best", member["best"])

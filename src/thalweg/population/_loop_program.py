@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from thalweg.core import Purpose, derive_key
+from thalweg.core import InputError, Purpose, RunError, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
 from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
@@ -40,8 +40,13 @@ class LoopProgram(Program):
         for index, member in enumerate(self.members):
             module = build_module(task, member.recipe, member.seed).to(self._real)
             self._modules.append(module)
-            self._params.append({name: p.detach().clone() for name, p in module.named_parameters()})
-            self._buffers.append({name: b.detach().clone() for name, b in module.named_buffers()})
+            named = list(module.named_parameters())
+            # what a user's module has frozen stays frozen, and is kept with the buffers
+            frozen = [(name, p) for name, p in named if not p.requires_grad]
+            self._params.append({name: p.detach().clone() for name, p in named if p.requires_grad})
+            self._buffers.append({name: b.detach().clone() for name, b in (*module.named_buffers(), *frozen)})
+            if not self._params[index]:
+                raise InputError("model", "one with parameters to train", member.recipe.model, "It has none.")
             self._state.append(RULES[member.recipe.optimizer].init(self._params[index]))
             if member.start is not None:
                 self.restore(index, member.start)
@@ -77,7 +82,7 @@ class LoopProgram(Program):
             x, y = self._x[rows], self._y[rows]
             params = {name: p.requires_grad_("grad" in rule.needs) for name, p in self._params[index].items()}
             with self._draws(member, step):
-                out = functional_call(module, {**params, **self._buffers[index]}, (x,))
+                out = self._forward(module, member, {**params, **self._buffers[index]}, x)
             loss = per_example(self.task.loss, out, y, label_smoothing=recipe.label_smoothing).mean()
             losses[s] = loss.item()
             if not np.isfinite(losses[s]):
@@ -107,6 +112,24 @@ class LoopProgram(Program):
             self._params[index], self._state[index] = new, state
             self.step[index] = step + 1
         return losses
+
+    def _forward(
+        self, module: nn.Module, member: Member, tensors: dict[str, torch.Tensor], x: torch.Tensor
+    ) -> torch.Tensor:
+        try:
+            out = functional_call(module, tensors, (x,))
+        except Exception as error:  # whatever a user's module raises is theirs to read, in one line
+            if ":" not in member.recipe.model:
+                raise
+            lines = str(error).strip().splitlines() or [""]
+            raise RunError(
+                f"{member.recipe.model} raised {type(error).__name__} on {len(x)} rows: {lines[0].rstrip('.')}."
+            ) from error
+        wanted = (len(x), self.task.output_size)
+        found = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        if found != wanted:
+            raise RunError(f"{member.recipe.model} gave {found} for {len(x)} rows; the task needs {wanted}.")
+        return out
 
     def _objective(self, index: int, x: torch.Tensor, y: torch.Tensor, step: int) -> Any:
         """Returns stacked params -> (num,) penalised losses on one batch, with the same draws for every one."""
@@ -154,7 +177,7 @@ class LoopProgram(Program):
             for index in which:
                 module = self._module(index).eval()
                 params = {**self._eval_tensors(index), **self._buffers[index]}
-                chunks = [functional_call(module, params, (part,)) for part in rows.split(1024)]
+                chunks = [self._forward(module, self.members[index], params, part) for part in rows.split(1024)]
                 found.append(torch.cat(chunks).numpy())
         return found
 
@@ -297,7 +320,7 @@ def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
 
 def weight_names(module: nn.Module) -> frozenset[str]:
     """Returns the parameters that a penalty shrinks: matrices and kernels, not biases and norms."""
-    return frozenset(name for name, p in module.named_parameters() if p.dim() >= 2)
+    return frozenset(name for name, p in module.named_parameters() if p.dim() >= 2 and p.requires_grad)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from thalweg.core import InputError
+from thalweg.core import InputError, check_choice, check_number
 from thalweg.optim import RULES
 from thalweg.population._contract import Program
 from thalweg.population._kernel_program import KernelProgram
@@ -27,11 +27,19 @@ class Plan:
         program: Recipe structure -> name of the program is decided by `program_for`; "auto", or one name for all.
         dtype: Precision of weights and arithmetic.
         threads: Cores that work side by side.
+
+    Raises:
+        InputError: for a program or precision that there is not, or no threads.
     """
 
     program: str = "auto"
     dtype: str = "float32"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice("program", self.program, ["auto", *PROGRAMS])
+        check_choice("dtype", self.dtype, ["float32", "float64"])
+        check_number("threads", self.threads, least=1, integer=True)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""
@@ -79,21 +87,25 @@ def check_members(task: Task, members: Sequence[Member]) -> None:
                 "Take a smaller batch, or full for all rows.",
             )
         if recipe.norm == "batch" and recipe.batch_size == 1:
-            raise InputError("batch_size", "at least 2 with batch norm", 1)
+            raise InputError("batch_size", "at least 2 with batch norm", 1, "One row has no batch statistics.")
         rule = RULES[recipe.optimizer]
         if recipe.alpha * recipe.l1_ratio > 0 and not rule.proximal and "evaluate" not in rule.needs:
             raise InputError(
                 "l1_ratio",
                 f"0 with {recipe.optimizer}, which takes no proximal step",
                 recipe.l1_ratio,
-                "Use sgd or adam.",
+                "Set l1_ratio=0, or use sgd or adam.",
             )
         if recipe.patience is not None and len(task.validation.rows) == 0:
             raise InputError("patience", "off without validation rows", recipe.patience)
         if recipe.schedule == "plateau" and len(task.validation.rows) == 0:
             raise InputError("schedule", "one that needs no validation rows", recipe.schedule)
         if recipe.label_smoothing > 0 and task.loss not in ("cross_entropy", "bce"):
-            raise InputError("label_smoothing", f"0 with the loss {task.loss}", recipe.label_smoothing)
+            remedy = "Only cross_entropy and bce have classes to spread over."
+            raise InputError("label_smoothing", f"0 with the loss {task.loss}", recipe.label_smoothing, remedy)
+        if ":" in recipe.model and recipe.dropout > 0:
+            remedy = "Your own module drops units where it has nn.Dropout."
+            raise InputError("dropout", f"0 with the model {recipe.model}", recipe.dropout, remedy)
         if recipe.activation == "maxout" and recipe.activation_parameter is not None:
             pieces = recipe.activation_parameter
             if pieces != int(pieces) or pieces < 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from thalweg.population._checkpoint import Checkpointer, write_history
 from thalweg.population._control import Control
@@ -34,6 +33,8 @@ class Session:
         self.control = control or Control()
         self.populations: dict[str, Population] = {}
         self._checkpoints: dict[str, Checkpointer] = {}
+        if folder is not None:
+            folder.clean()
 
     def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
         """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
@@ -71,17 +72,6 @@ class Session:
         """Tells the control how many member-steps the whole run will take."""
         if self.control.on_size is not None:
             self.control.on_size(steps)
-
-    def remember(self, name: str, value: Any) -> None:
-        """Keeps a decision with the run, so that a resumed run takes the same one."""
-        if self.folder is not None:
-            self.folder.write_json(f"{name}.json", value)
-
-    def recall(self, name: str) -> Any:
-        """Returns a decision that the run took before it was interrupted, or None."""
-        if self.folder is None or not self.folder.has(f"{name}.json"):
-            return None
-        return self.folder.read_json(f"{name}.json")
 
     def log(self, kind: str, **detail: object) -> None:
         """Writes an event to the run's log, where there is one."""

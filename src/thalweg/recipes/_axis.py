@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thalweg.core import InputError, check_number
+from thalweg.core import InputError, check_choice, check_number
 from thalweg.recipes._fields import check_value, find_knob, format_value, parse_value
 
 
@@ -43,6 +43,11 @@ class Axis:
 
     def __post_init__(self) -> None:
         declared = find_knob(self.field)
+        check_choice(f"scale of axis {self.field}", self.scale, ("log", "linear"))
+        if (self.given is None) != (self.cases is None) or (self.cases is not None and not self.cases):
+            raise InputError(f"axis {self.field}", "given its cases together with the field that they depend on")
+        if self.given is not None:
+            find_knob(self.given, what=f"field that axis {self.field} depends on")
         if self.values:
             for value in self.values:
                 check_value(self.field, declared, value)
@@ -76,8 +81,11 @@ class Axis:
         if self.values:
             return self.values[min(int(position * len(self.values)), len(self.values) - 1)]
         if self.cases is not None:
-            assert others is not None
-            low, high = self.cases[others[self.given or ""]]
+            case = (others or {}).get(self.given or "")
+            if case not in self.cases:
+                known = ", ".join(map(str, self.cases))
+                raise InputError(f"axis {self.field}", f"given for {self.given} {case}", known)
+            low, high = self.cases[case]
         else:
             ((low, high),) = self.ranges()
         if self.scale == "log":
@@ -85,8 +93,8 @@ class Axis:
         else:
             value = low + position * (high - low)
         kind = find_knob(self.field).type
-        # three significant digits: a recipe that a person reads and types again
-        return kind(round(value)) if kind is int else float(f"{value:.3g}")
+        # three significant digits: a recipe that a person reads and types again; never past the ends
+        return kind(round(value)) if kind is int else float(min(max(float(f"{value:.3g}"), low), high))
 
     def __str__(self) -> str:
         if self.values:

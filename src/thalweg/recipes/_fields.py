@@ -9,6 +9,27 @@ from typing import Any
 
 from thalweg.core import InputError, check_choice, check_number, nearest
 
+#: what other libraries call a field -> the field
+_ALIASES = {
+    "learning_rate": "lr",
+    "learnrate": "lr",
+    "learningrate": "lr",
+    "step_size": "lr",
+    "eta": "lr",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "minibatch": "batch_size",
+    "hidden": "widths",
+    "hidden_sizes": "widths",
+    "hidden_layer_sizes": "widths",
+    "layers": "widths",
+    "nonlinearity": "activation",
+    "normalization": "norm",
+    "early_stopping": "patience",
+    "l2": "weight_decay",
+    "num_epochs": "epochs",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Knob:
@@ -54,7 +75,8 @@ def find_knob(name: str, *, what: str = "axis") -> Knob:
     """
     knobs = _recipe_knobs()
     if name not in knobs:
-        raise InputError(what, "a recipe field", name, nearest(name, knobs))
+        meant = _ALIASES.get(name.lower().replace("-", "_"))
+        raise InputError(what, "a recipe field", name, f"Did you mean {meant!r}?" if meant else nearest(name, knobs))
     return knobs[name]
 
 
@@ -93,9 +115,10 @@ def parse_value(name: str, text: str, *, what: str = "axis") -> Any:
             value = text
     except ValueError:
         kind = {int: "a whole number", float: "a number", tuple: "whole numbers joined by x, as in 128x64"}
-        raise InputError(name, kind[declared.type], text) from None
+        other = "" if declared.none is None else f" or {declared.none}"
+        raise InputError(name, kind[declared.type] + other, text) from None
     check_value(name, declared, value)
-    return value
+    return int(value) if declared.type is int else value
 
 
 def format_value(name: str, value: Any) -> str:
@@ -109,7 +132,10 @@ def format_value(name: str, value: Any) -> str:
         return find_knob(name).none or "off"
     if isinstance(value, tuple):
         return "x".join(str(v) for v in value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:.6g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def check_value(name: str, declared: Knob, value: Any) -> None:
@@ -129,5 +155,7 @@ def check_value(name: str, declared: Knob, value: Any) -> None:
             raise InputError(name, "a tuple of whole numbers", value, "Write (128, 64), or 128x64 in text.")
         for part in value:
             check_number(name, part, integer=True, least=1)
+    elif not isinstance(value, str):
+        raise InputError(name, "a name", value)
     elif declared.choices is not None:
         check_choice(name, value, declared.choices())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,10 @@ def _names(room: str, registry: str) -> Any:
         return sorted(getattr(importlib.import_module(f"thalweg.{room}"), registry))
 
     return known
+
+
+def _inits() -> list[str]:
+    return [*_names("models", "INITS")(), "keep"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +76,10 @@ class Recipe:
     )
     init: str = knob(
         "he",
-        "How weights are drawn at the start.",
+        "How weights are drawn at the start; keep leaves them as your own module made them.",
         str,
         varies="structure",
-        choices=_names("models", "INITS"),
+        choices=_inits,
     )
     init_scale: float | None = knob(
         None,
@@ -149,11 +154,15 @@ class Recipe:
         for field in dataclasses.fields(self):
             declared: Knob = field.metadata["knob"]
             value = getattr(self, field.name)
-            if declared.type is float and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, field.name, float(value))
-            check_value(field.name, declared, getattr(self, field.name))
+            check_value(field.name, declared, value)
+            if declared.type in (int, float) and value is not None:
+                object.__setattr__(self, field.name, declared.type(value))  # 1 and 1.0 are one recipe
         if ":" not in self.model and self.model not in MODELS:
             raise InputError("model", "linear, mlp, cnn or package.module:factory", self.model, _model_remedy(self))
+        if self.init == "keep" and ":" not in self.model:
+            raise InputError(
+                "init", f"one that draws weights for {self.model}", self.init, "keep is for your own module."
+            )
         if self.model in ("mlp", "cnn") and not self.widths:
             raise InputError(
                 "widths", f"given for {self.model}", self.widths, "Write widths=(128,), or model='linear'."
@@ -203,10 +212,11 @@ def parse_model(text: str) -> dict[str, Any]:
             return {"model": kind} if kind == "mlp" else {"model": kind, "widths": (16, 32)}
         parts = rest.replace("x", ",").split(",")
         if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-            raise InputError("--model", f"{kind}: and the widths, as in {kind}:128,64", text)
+            example = {"mlp": "mlp:128,64", "cnn": "cnn:16,32"}[kind]
+            raise InputError("--model", f"{kind}: and whole numbers above 0, as in {example}", text)
         return {"model": kind, "widths": tuple(int(part) for part in parts)}
     if kind == "linear" and not rest:
         return {"model": "linear", "widths": ()}
-    if rest:
+    if re.fullmatch(r"[^\W\d]\w*(\.\w+)*:\w+", text) and kind != "linear":
         return {"model": text}
     raise InputError("--model", "linear, mlp:128,64, cnn:16,32 or package.module:factory", text, nearest(kind, MODELS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from thalweg.core import InputError, Purpose, derive_key
 from thalweg.recipes._axis import Axis
@@ -32,7 +33,7 @@ def sample_recipes(base: Recipe, axes: Sequence[Axis], num: int, seed: int) -> l
     """
     fields = [axis.field for axis in axes]
     if len(set(fields)) < len(fields):
-        raise InputError("axes", "of different fields", fields)
+        raise InputError("axes", "of different fields", fields, "Name all values of a field in one axis.")
     ordered = sorted(axes, key=lambda axis: axis.given is not None)
     grid = math.prod(len(axis.values) if axis.values else num + 1 for axis in axes)
     if grid <= num:
@@ -50,10 +51,10 @@ def sample_recipes(base: Recipe, axes: Sequence[Axis], num: int, seed: int) -> l
     for _ in range(8):  # a small space gives repeats; draw on until there are enough
         points = sobol.random_base2(max(1, math.ceil(math.log2(num)))) if not found else sobol.random(num)
         for point in points:
-            fields_so_far = {field: getattr(base, field) for field in ("optimizer", "model")}
+            picked: dict[str, Any] = {}
             for axis, position in zip(ordered, point, strict=True):
-                fields_so_far[axis.field] = axis.pick(float(position), fields_so_far)
-            found.setdefault(base.changed(**fields_so_far))
+                picked[axis.field] = axis.pick(float(position), {**vars(base), **picked})
+            found.setdefault(base.changed(**picked))
             if len(found) == num:
                 return list(found)
     return list(found)

@@ -37,11 +37,15 @@ def recipe_from_text(text: str, *, source: str = "recipe") -> Recipe:
         InputError: for text that is no TOML, an unknown key (with the nearest one) or a value out of bounds.
     """
     try:
-        table = tomllib.loads(text).get("recipe")
+        whole = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(source, f"valid TOML ({error})") from None
+    table = whole.get("recipe")
     if not isinstance(table, dict):
         raise InputError(source, "a TOML file with a [recipe] table")
+    if len(whole) > 1:
+        others = sorted(set(whole) - {"recipe"})
+        raise InputError(source, "a TOML file with a [recipe] table alone", others, "Move these keys into it.")
     values: dict[str, Any] = {}
     for name, value in table.items():
         declared = find_knob(name, what=f"key in {source}")
@@ -62,5 +66,6 @@ def read_recipe(path: str | Path) -> Recipe:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("recipe file", f"a readable text file ({error})") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError("recipe file", f"a text file that can be read ({reason})", str(path)) from None
     return recipe_from_text(text, source=str(path))

@@ -10,13 +10,15 @@ timing.json       seconds; outside the equality of two runs
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from thalweg.core import InputError, RunError, describe_os_error, write_text
 
@@ -38,14 +40,14 @@ class RunFolder:
         self.path = Path(path)
         self._started = time.monotonic()
         self.about = self.read_json("run.json")
-        if not isinstance(self.about, dict) or not isinstance(self.about.get("format"), int):
-            raise RunError(
-                f"{self.path / 'run.json'} is damaged (no format number). Restore it from a copy, or run again."
-            )
+        if not isinstance(self.about, dict) or type(self.about.get("format")) is not int:
+            raise self.damaged("run.json", "no format number")
         if self.about["format"] > FORMAT:
             raise RunError(
                 f"{self.path} has format {self.about['format']}; this version reads up to {FORMAT}. Upgrade thalweg."
             )
+        if not isinstance(self.about.get("kind"), str):
+            raise self.damaged("run.json", "it does not say what kind of run it is")
 
     @classmethod
     def create(cls, path: str | Path, kind: str, about: dict[str, Any]) -> RunFolder:
@@ -55,22 +57,32 @@ class RunFolder:
             InputError: where the folder exists already or cannot be made; nothing is written then.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(
-                "--out", "a folder that is new or empty", str(path), "Choose another one, or use --resume."
-            )
+        check_new(path)
+        made = [p for p in (path, *path.parents) if not p.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
+            made = [path / "history", path / "checkpoint", *made]
             for part in ("history", "checkpoint"):
                 (path / part).mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError("--out", f"a folder that can be written ({error.strerror})", str(path)) from None
-        from thalweg import __version__
+            from thalweg import __version__
 
-        write_text(path / "run.json", _dump({"format": FORMAT, "kind": kind, "version": __version__, **about}))
-        folder = cls(path)
-        folder.log("created", {"at": datetime.now().astimezone().isoformat(timespec="seconds")})
+            write_text(path / "run.json", _dump({"format": FORMAT, "kind": kind, "version": __version__, **about}))
+            folder = cls(path)
+            folder.log("created", {"at": datetime.now().astimezone().isoformat(timespec="seconds")})
+        except (OSError, RunError) as error:
+            for name in ("events.jsonl", "run.json"):
+                (path / name).unlink(missing_ok=True)
+            for part in made:
+                with contextlib.suppress(OSError):
+                    part.rmdir()
+            if isinstance(error, RunError):
+                raise
+            raise _not_writable(path, error) from None
         return folder
+
+    def damaged(self, name: str, detail: object) -> RunError:
+        """Returns the error for a file of the run that does not hold what it should."""
+        return RunError(f"{self.path / name} is damaged ({detail}). Restore it from a copy, or run again.")
 
     @property
     def kind(self) -> str:
@@ -92,12 +104,12 @@ class RunFolder:
         path = self.path / name
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if name == "run.json":
                 raise RunError(f"{self.path} is not a run folder: it holds no run.json.") from None
             raise RunError(f"{path} is missing. The run did not finish: use --resume {self.path}.") from None
         except (OSError, ValueError) as error:
-            raise RunError(f"{path} is damaged ({error}). Restore it from a copy, or run again.") from None
+            raise self.damaged(name, error) from None
 
     def has(self, name: str) -> bool:
         """Returns whether a file of the run exists."""
@@ -106,11 +118,18 @@ class RunFolder:
     # ---- events -------------------------------------------------------------------------------------------------
 
     def log(self, kind: str, detail: dict[str, Any] | None = None) -> None:
-        """Appends one event; its id is its line number, so a reader can ask for events after an id."""
+        """Appends one event; its id is its line number, so a reader can ask for events after an id.
+
+        A last line that was cut off (by a kill, or a full disk) is taken away first: no reader has seen it.
+
+        Raises:
+            RunError: where the file system refuses.
+        """
         event = {"seconds": round(time.monotonic() - self._started, 3), "kind": kind, **(detail or {})}
         try:
-            with open(self.path / "events.jsonl", "a", encoding="utf-8") as handle:
-                handle.write(json.dumps(event) + "\n")
+            with open(self.path / "events.jsonl", "ab+") as handle:
+                _drop_cut_line(handle)
+                handle.write(json.dumps(event).encode() + b"\n")
         except OSError as error:
             raise describe_os_error(error, self.path / "events.jsonl") from error
 
@@ -126,6 +145,11 @@ class RunFolder:
 
     # ---- files --------------------------------------------------------------------------------------------------
 
+    def clean(self) -> None:
+        """Removes half-written files that a killed process left; only for the one process that runs the run."""
+        for path in self.path.rglob(".*.part"):
+            path.unlink(missing_ok=True)
+
     def checkpoint_path(self, population: str) -> Path:
         """Returns where the state of a population is kept while it runs."""
         return self.path / "checkpoint" / f"{population}.safetensors"
@@ -137,6 +161,39 @@ class RunFolder:
     def segments(self, population: str) -> list[Path]:
         """Returns the pieces of a population's history, in order."""
         return sorted((self.path / "history").glob(f"{population}-*.parquet"))
+
+
+def check_new(path: str | Path) -> None:
+    """Checks that a run folder can be made; makes nothing.
+
+    Raises:
+        InputError: where the folder holds something already, or a file stands in the way.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(
+                "--out", "a folder that is new or empty", str(path), "Choose another one, or use --resume."
+            )
+        nearest_there = next((p for p in path.parents if p.exists()), None)
+        if nearest_there is not None and not nearest_there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{nearest_there} is a file")
+    except OSError as error:
+        raise _not_writable(path, error) from None
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    return InputError("--out", f"a folder that can be written ({error.strerror})", str(path), "Choose another one.")
+
+
+def _drop_cut_line(handle: BinaryIO) -> None:
+    size = handle.seek(0, os.SEEK_END)
+    if not size:
+        return
+    handle.seek(size - 1)
+    if handle.read(1) != b"\n":
+        handle.seek(0)
+        handle.truncate(handle.read().rfind(b"\n") + 1)
 
 
 def _dump(value: Any) -> str:

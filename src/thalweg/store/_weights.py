@@ -19,7 +19,7 @@ def save_arrays(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str
     Raises:
         RunError: where the file system refuses; the old file stays as it was.
     """
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # 0-d stays 0-d
     metadata = {"about": json.dumps(about or {}, sort_keys=True)}
     write_atomically(path, lambda temporary: save_file(contiguous, str(temporary), metadata=metadata))
 

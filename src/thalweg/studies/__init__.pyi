@@ -8,5 +8,6 @@ from ._effects import axis_effects as axis_effects
 from ._tune import Diverged as Diverged
 from ._tune import Scores as Scores
 from ._tune import Tuning as Tuning
+from ._tune import plan_search as plan_search
 from ._tune import score_members as score_members
 from ._tune import search as search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,11 +17,20 @@ from thalweg.core import (
     prediction_interval,
     seeds_needed,
 )
-from thalweg.population import Population, Session, halving_rungs, rank, run_halving, split_brackets
+from thalweg.population import (
+    Plan,
+    Population,
+    Session,
+    check_recipes,
+    halving_rungs,
+    rank,
+    run_halving,
+    split_brackets,
+)
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
 from thalweg.studies._budget import BRACKET, BRACKET_FINALISTS, FINALISTS, HEATS, Budget, Size, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
-from thalweg.tasks import METRICS
+from thalweg.tasks import METRICS, Task
 
 #: seeds of the stages, counted from the run's own seed: no seed serves two stages
 _CHOICE_FROM = 1
@@ -102,9 +111,35 @@ class Tuning:
     notes: tuple[str, ...] = field(default=())
 
 
-def search(
-    session: Session, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int
-) -> Tuning | None:
+def plan_search(
+    task: Task, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int, plan: Plan
+) -> Size:
+    """Returns how large a search will be, once every recipe of it is known to fit the task.
+
+    Args:
+        task: What is optimised.
+        base: The recipe whose other fields stay.
+        axes: What varies.
+        budget: What may be spent.
+        seeds: Fresh seeds of the confirmation.
+        seed: Of the search.
+        plan: How members run.
+
+    Raises:
+        InputError: where recipe, axes or budget do not fit the task.
+    """
+
+    def draw(num: int) -> list[Recipe]:
+        return sample_recipes(base, axes, num, seed)
+
+    checked = draw(64)
+    check_recipes(task, checked, plan)
+    size = size_search(task, base, draw, budget=budget, seeds=seeds, plan=plan)
+    check_recipes(task, list(set(draw(size.screened)) - set(checked)), plan)
+    return size
+
+
+def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, seeds: int, seed: int) -> Tuning | None:
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
     Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving, in brackets.
@@ -116,24 +151,13 @@ def search(
         session: Task, plan, control and folder.
         base: The recipe whose other fields stay.
         axes: What varies.
-        budget: What may be spent.
+        size: What `plan_search` returned.
         seeds: Fresh seeds of the confirmation, >= 2.
         seed: Of the search: the space, the screening stream, and the start of the other seeds.
-
-    Raises:
-        InputError: where recipe, axes or budget do not fit the task.
     """
-    task = session.task
-
-    def draw(num: int) -> list[Recipe]:
-        return sample_recipes(base, axes, num, seed)
-
-    known = session.recall("size")
-    size = Size(**known) if known else size_search(task, base, draw, budget=budget, seeds=seeds, plan=session.plan)
-    session.remember("size", asdict(size))
     session.announce(size.steps)
-    higher = METRICS[task.metric].higher_is_better
-    recipes = draw(size.screened)
+    higher = METRICS[session.task.metric].higher_is_better
+    recipes = sample_recipes(base, axes, size.screened, seed)
 
     screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
     brackets = split_brackets(len(recipes), size=BRACKET)

@@ -34,7 +34,10 @@ def open_result(run: str | Path) -> StoredResult:
     folder = RunFolder(run)
     complete = folder.has("result.json")
     if not complete and not folder.has("result.partial.json"):
-        raise RunError(f"{folder.path} holds no result yet. Go on with: thalweg tune --resume {folder.path}")
+        remedy = f"Go on with: thalweg tune --resume {folder.path}"
+        if folder.kind != "tune":
+            remedy = "Start it again with the same options: the result will be the same."
+        raise RunError(f"{folder.path} holds no result yet. {remedy}")
     result = folder.read_json("result.json" if complete else "result.partial.json")
     try:
         text = (folder.path / "summary.txt").read_text(encoding="utf-8")
@@ -63,8 +66,9 @@ def list_runs(parent: str | Path) -> list[dict[str, Any]]:
             found = open_result(path)
             row["state"] = "complete" if found.complete else "interrupted"
             row["headline"] = _headline(row["kind"], found.result)
-        except RunError as error:
-            row["headline"] = str(error)
+        except (RunError, AttributeError, KeyError, TypeError) as error:
+            damage = f"result.json is damaged ({type(error).__name__}: {error})."
+            row["headline"] = str(error) if isinstance(error, RunError) else damage
             if "no result yet" in str(error):
                 row["state"] = "unfinished"
         rows.append(row)
@@ -78,4 +82,5 @@ def _headline(kind: str, result: dict[str, Any]) -> str:
     if best is None:
         return name
     which = "test" if scores.get("test") else "validation"
-    return f"{name}: {which} {best['metric']} {best['mean']:.4g} over {len(best['seeds'])} seeds"
+    num = len(best["seeds"])
+    return f"{name}: {which} {best['metric']} {best['mean']:.4g} over {num} seed{'' if num == 1 else 's'}"

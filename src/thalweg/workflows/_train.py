@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import check_number, write_text
-from thalweg.population import Control, Plan, Population, Session, default_plan
+from thalweg.population import Control, Plan, Session, check_recipes, default_plan
 from thalweg.recipes import Member, Recipe, recipe_to_text
-from thalweg.store import RunFolder
+from thalweg.store import RunFolder, check_new
 from thalweg.studies import score_members
 from thalweg.tasks import load_task
 from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint, train_saved_model
@@ -50,18 +50,21 @@ def train(
     """
     check_number("seeds", seeds, least=1, integer=True)
     check_number("seed", seed, least=0, integer=True)
+    if out is not None:
+        check_new(out)
     started = time.monotonic()
     loaded = load_task(task)
     chosen = _base_recipe(loaded, recipe)
     plan = plan or default_plan()
     members = [Member(recipe=chosen, seed=seed + k) for k in range(seeds)]
-    Population(loaded, members[:1], plan)  # a recipe that does not fit is refused before anything is written
+    check_recipes(loaded, [chosen], plan)  # a recipe that does not fit is refused before anything is written
     folder = None
     if out is not None:
         request = {"source": source, "recipe": recipe_to_text(chosen), "plan": plan.to_json()}
         folder = RunFolder.create(out, "train", {**request, "fingerprint": task_fingerprint(loaded)})
     session = Session(loaded, plan, control, folder)
     population = session.open("training", members)
+    session.announce(sum(population.pace(n).total_steps for n in range(seeds)))
     complete = session.run("training")
     finite = [n for n in range(seeds) if population.diverged_at(n) is None and population.last_record(n) is not None]
     scored = complete and bool(finite)
@@ -88,6 +91,6 @@ def train(
         if saved is not None:
             save_model(folder, saved)
         save_report(folder, result)
-        folder.write_json("result.json", result.to_json())
+        folder.write_json("result.json" if complete else "result.partial.json", result.to_json())
         folder.log("finished" if complete else "interrupted")
     return result

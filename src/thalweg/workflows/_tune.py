@@ -11,8 +11,8 @@ from typing import Any
 from thalweg.core import InputError, RunError, check_number
 from thalweg.population import Control, Plan, Population, Session, default_plan
 from thalweg.recipes import Axis, Recipe, default_axes, default_recipe, parse_axis, recipe_from_text, recipe_to_text
-from thalweg.store import RunFolder
-from thalweg.studies import Budget, parse_budget, search
+from thalweg.store import RunFolder, check_new
+from thalweg.studies import Budget, Size, parse_budget, plan_search, search
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint, train_saved_model
 from thalweg.workflows._results import TuneResult
@@ -26,6 +26,7 @@ def tune(
     recipe: Recipe | str | None = None,
     *,
     vary: Sequence[Axis | str] | None = None,
+    fixed: Sequence[str] = (),
     seeds: int = DEFAULT_SEEDS,
     budget: Budget | str | None = None,
     seed: int = 0,
@@ -40,6 +41,7 @@ def tune(
         task: A `Task`, or anything that `load_task` takes.
         recipe: Where the search starts, as a `Recipe` or a `--model` text; default is an MLP with 128 units.
         vary: Axes, as `Axis` or text (`lr=1e-4..1`); default depends on the model (docs/how-to-choose.md).
+        fixed: Fields that keep the recipe's value where the default axes would vary them.
         seeds: Fresh seeds that confirm winner and runner-up, at least 2.
         budget: Text (`60s`, `2e6steps`) or `Budget`; default screens 324 recipes (36 for models that run in the loop).
         seed: Of the search; the same seed gives the same run.
@@ -59,11 +61,14 @@ def tune(
     """
     check_number("seeds", seeds, least=2, integer=True, remedy="An interval needs 2 seeds; 10 is a good number.")
     check_number("seed", seed, least=0, integer=True)
+    if out is not None:
+        check_new(out)
     loaded = load_task(task)
     base = _base_recipe(loaded, recipe)
-    axes = find_axes(loaded, base, vary)
+    axes = find_axes(loaded, base, vary, fixed)
     limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
     plan = plan or default_plan()
+    size = plan_search(loaded, base, axes, budget=limit, seeds=seeds, seed=seed, plan=plan)
     folder = None
     if out is not None:
         request = {
@@ -77,7 +82,8 @@ def tune(
             "fingerprint": task_fingerprint(loaded),
         }
         folder = RunFolder.create(out, "tune", request)
-    return _run(loaded, base, axes, limit, seeds, seed, plan, control, folder)
+        folder.write_json("size.json", asdict(size))
+    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
 
 
 def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult:
@@ -96,31 +102,32 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
     if folder.kind != "tune":
         raise RunError(f"{run} holds a {folder.kind} run; only tune runs can be resumed.")
     about = folder.about
-    if task is None and about["source"] is None:
+    try:
+        base = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
+        axes = [axis_from_json(axis) for axis in about["axes"]]
+        budget, plan = Budget(**about["budget"]), Plan(**about["plan"])
+        source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
+        size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
+    if task is None and source is None:
         raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
-    loaded = load_task(**about["source"]) if task is None else load_task(task)
-    if task_fingerprint(loaded) != about["fingerprint"]:
+    loaded = load_task(**source) if task is None else load_task(task)
+    if task_fingerprint(loaded) != fingerprint:
         raise InputError(
             "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
         )
-    return _run(
-        loaded,
-        recipe_from_text(about["recipe"], source=str(folder.path / "run.json")),
-        [axis_from_json(axis) for axis in about["axes"]],
-        Budget(**about["budget"]),
-        about["seeds"],
-        about["seed"],
-        Plan(**about["plan"]),
-        control,
-        folder,
-    )
+    if size is None:  # killed before it was written
+        size = plan_search(loaded, base, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
+        folder.write_json("size.json", asdict(size))
+    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
 
 
 def _run(
     task: Task,
     base: Recipe,
     axes: list[Axis],
-    budget: Budget,
+    size: Size,
     seeds: int,
     seed: int,
     plan: Plan,
@@ -130,7 +137,7 @@ def _run(
     started = time.monotonic()
     spent = folder.read_json("timing.json")["seconds"] if folder is not None and folder.has("timing.json") else 0.0
     session = Session(task, plan, control, folder)
-    found = search(session, base, axes, budget=budget, seeds=seeds, seed=seed)
+    found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
     if found is None:
         raise RunError("interrupted before the first recipe was evaluated." + _resume_hint(folder))
     saved = None
@@ -184,8 +191,8 @@ def _base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
     return default_recipe(len(task.train), model=recipe or "mlp", **changes)
 
 
-def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> list[Axis]:
-    """Returns the axes of a search: the given ones, or the default.
+def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None, fixed: Sequence[str] = ()) -> list[Axis]:
+    """Returns the axes of a search: the given ones, or the default without the fields that are fixed.
 
     Where the optimizer varies and the step size does not, the step size is added with its range for each optimizer:
     optimizers compared at one step size would be compared by that accident.
@@ -194,13 +201,51 @@ def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None) -> li
         InputError: for an axis that cannot be, or values out of their field's bounds.
     """
     if not vary:
-        return default_axes(base, len(task.train))
+        axes = [axis for axis in default_axes(base, len(task.train)) if axis.field not in fixed]
+        if "optimizer" in fixed and "lr" not in fixed:
+            axes = [conditional_lr((base.optimizer,)) if axis.field == "lr" else axis for axis in axes]
+        return axes
     axes = [parse_axis(axis) if isinstance(axis, str) else axis for axis in vary]
     fields = {axis.field for axis in axes}
-    if "optimizer" in fields and "lr" not in fields:
+    both = sorted(fields & set(fixed))
+    if both:
+        raise InputError(f"axis {both[0]}", "left out where the field is set", remedy="Set it or vary it.")
+    if "optimizer" in fields and not {"lr"} & {*fields, *fixed}:
         optimizers = next(axis.values for axis in axes if axis.field == "optimizer")
         axes.append(conditional_lr(optimizers))
+    _check_effective(base, axes)
     return axes
+
+
+def _check_effective(base: Recipe, axes: Sequence[Axis]) -> None:
+    """Checks that every axis can change something: an axis that nothing reads would be found to have no effect.
+
+    Raises:
+        InputError: naming what would have to read it.
+    """
+    from thalweg.optim import RULES, SCHEDULES
+
+    listed = {axis.field: axis.values for axis in axes if axis.values}
+    models, optimizers, schedules = (
+        listed.get(field, (getattr(base, field),)) for field in ("model", "optimizer", "schedule")
+    )
+    of_rules = {field for rule in RULES.values() for field in rule.hyper} - {"lr"}
+    of_schedules = {field for schedule in SCHEDULES.values() for field in schedule.hyper}
+    for axis in axes:
+        if axis.field in ("widths", "activation", "activation_parameter", "norm", "dropout"):
+            reads, what = any(model in ("mlp", "cnn") for model in models), f"the model {models[0]} has"
+        elif axis.field in of_rules:
+            reads = any(axis.field in RULES[name].hyper for name in optimizers)
+            what = f"the optimizer {', '.join(optimizers)} reads"
+        elif axis.field in of_schedules:
+            reads = any(axis.field in SCHEDULES[name].hyper for name in schedules)
+            what = f"the schedule {', '.join(schedules)} reads"
+        elif axis.field == "l1_ratio":
+            reads, what = base.alpha > 0 or "alpha" in {a.field for a in axes}, "has a penalty to share: set alpha"
+        else:
+            continue
+        if not reads:
+            raise InputError(f"axis {axis.field}", f"one that {what}", remedy="It would change nothing.")
 
 
 def conditional_lr(optimizers: Sequence[str]) -> Axis:

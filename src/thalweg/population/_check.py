@@ -1,0 +1,42 @@
+"""What can be known about recipes before a run begins: whether each fits the task, and whether its model trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from thalweg.core import InputError, RunError
+from thalweg.population._planner import Plan, check_members
+from thalweg.population._population import Population
+from thalweg.recipes import Member, Recipe
+from thalweg.tasks import Task
+
+#: fields that decide whether a model can be built
+_SHAPE = ("model", "widths", "activation", "activation_parameter", "norm", "init", "init_scale")
+
+
+def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
+    """Checks that every recipe fits the task: one model of each shape is built, and one of your own makes a step.
+
+    Nothing is written, so a run that begins after this does not end at a recipe in its middle.
+
+    Args:
+        task: What is optimised.
+        recipes: All that may run.
+        plan: How members would run.
+
+    Raises:
+        InputError: for the first recipe that does not fit.
+    """
+    check_members(task, [Member(recipe=recipe, seed=0) for recipe in recipes])
+    for recipe in {(recipe.optimizer, *(getattr(recipe, f) for f in _SHAPE)): recipe for recipe in recipes}.values():
+        # half the rows at once would be slow for nothing: a step shows the same with a small batch
+        small = dataclasses.replace(recipe, batch_size=min(recipe.batch_size or len(task.train.rows), 16))
+        try:
+            population = Population(task, [Member(recipe=small, seed=0)], plan)
+            if ":" in recipe.model:
+                population.programs[0].advance(np.array([1]), np.ones(1))
+        except RunError as error:
+            raise InputError("model", "one that trains", recipe.model, str(error)) from error

@@ -1,0 +1,116 @@
+"""Successive halving: its rungs, its ranks, and a resume in the middle."""
+
+# wrong values are given on purpose
+# pyright: reportArgumentType=false, reportOptionalCall=false, reportOptionalMemberAccess=false
+from __future__ import annotations
+
+import math
+import shutil
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.population.conftest import BASE
+
+from thalweg.population import Control, Plan, Rung, Session, halving_rungs, rank, run_halving
+from thalweg.recipes import Member
+from thalweg.store import RunFolder
+
+RUNGS = [Rung(epochs=1, members=9), Rung(epochs=3, members=4), Rung(epochs=9, members=2)]
+MEMBERS = [
+    Member(recipe=BASE.changed(epochs=9, lr=lr, optimizer=optimizer), seed=0)
+    for optimizer in ("sgd", "adam", "momentum")
+    for lr in (1e-4, 0.01, 0.3)
+]
+
+
+@given(st.integers(1, 2000), st.integers(1, 300), st.integers(1, 20))
+def test_rungs(num_members, epochs, finalists):
+    finalists = min(finalists, num_members)
+    rungs = halving_rungs(num_members, epochs, finalists=finalists)
+    assert rungs[0].members == num_members
+    assert rungs[-1].epochs == epochs
+    assert all(a.epochs < b.epochs for a, b in pairwise(rungs))
+    assert all(a.members >= b.members for a, b in pairwise(rungs))
+    assert all(rung.epochs >= 1 for rung in rungs)
+    assert all(finalists <= rung.members <= num_members for rung in rungs)
+    for before, after in pairwise(rungs):
+        assert after.members <= max(finalists, math.ceil(before.members / 3) + 1)
+
+
+def test_rungs_by_hand():
+    assert [(r.epochs, r.members) for r in halving_rungs(324, 27, finalists=8)] == [
+        (1, 324),
+        (3, 108),
+        (9, 36),
+        (27, 12),
+    ]
+    assert [(r.epochs, r.members) for r in halving_rungs(8, 27, finalists=8)] == [(27, 8)]
+    assert [(r.epochs, r.members) for r in halving_rungs(324, 1, finalists=8)] == [(1, 324)]
+
+
+def halved(task, folder=None, control=None):
+    session = Session(task, Plan(), control, folder)
+    population = session.open("screening", MEMBERS)
+    return session, population, run_halving(session, "screening", RUNGS, higher_is_better=True)
+
+
+def test_the_better_third_goes_on(task):
+    session, population, survivors = halved(task)
+    assert survivors is not None
+    assert len(survivors) == 2
+    rows = population.pace(0).steps_per_epoch
+    lengths = sorted(population.step(n) // rows for n in range(9))
+    diverged = [n for n in range(9) if population.diverged_at(n) is not None]
+    assert lengths.count(9) == 2
+    assert not diverged or set(diverged).isdisjoint(survivors)
+    first = {n: population.last_record(n, epochs=1) for n in range(9)}
+    scores = sorted((r.validation_score for r in first.values() if r is not None), reverse=True)
+    going_on = [n for n in range(9) if population.step(n) > rows]
+    assert all(first[n].validation_score >= scores[3] for n in going_on)  # type: ignore[union-attr]
+    last = [population.last_record(n).validation_score for n in survivors]  # type: ignore[union-attr]
+    assert last == sorted(last, reverse=True)
+    assert len({record.member for record in session.history("screening")}) == 9
+
+
+def test_ranks_by_score_then_loss_then_place_and_diverged_last(task):
+    wild = BASE.changed(optimizer="sgd", lr=1e30, activation="identity")
+    recipes = [wild, BASE, BASE, BASE.changed(lr=1e-6)]
+    session = Session(task, Plan())
+    population = session.open("a", [Member(recipe=recipe, seed=0) for recipe in recipes])
+    session.run("a")
+    assert population.diverged_at(0) is not None
+    order = rank(population, [3, 2, 0, 1], higher_is_better=True)
+    assert order[-1] == 0
+    assert order.index(1) + 1 == order.index(2)  # equal in all: the earlier first
+    keys = [(-r.validation_score, r.validation_loss) for n in order[:-1] if (r := population.last_record(n))]
+    assert keys == sorted(keys)
+    assert rank(population, [1, 3], higher_is_better=False) != rank(population, [1, 3], higher_is_better=True)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 7])
+def test_a_halving_that_was_interrupted_ends_with_the_same_survivors(task, tmp_path, stop_after):
+    whole = RunFolder.create(tmp_path / "whole", "tune", {})
+    session, population, survivors = halved(task, whole)
+    session.merge_history()
+    part = RunFolder.create(tmp_path / "part", "tune", {})
+    control, segments = Control(), []
+
+    def on_progress(steps: int) -> None:
+        segments.append(steps)
+        if len(segments) == stop_after:
+            control.cancel()
+
+    control.on_progress = on_progress
+    _, _, nothing = halved(task, part, control)
+    assert nothing is None
+    shutil.copytree(part.path, tmp_path / "copy")
+    resumed_session, resumed, found = halved(task, RunFolder(tmp_path / "copy"))
+    assert found == survivors
+    assert resumed_session.history("screening") == session.history("screening")
+    resumed_session.merge_history()
+    assert (whole.path / "history.parquet").read_bytes() == (tmp_path / "copy" / "history.parquet").read_bytes()
+    for number in found or []:
+        for name, array in population.eval_params(number).items():
+            assert array.tobytes() == resumed.eval_params(number)[name].tobytes()
