@@ -13,14 +13,15 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def tuned() -> TuneResult:
+def tuned(tmp_path_factory) -> TuneResult:
     """A whole search in which one step size always diverges."""
     from thalweg.population import Plan
     from thalweg.recipes import Recipe
     from thalweg.workflows import tune
 
+    out = tmp_path_factory.mktemp("tuned") / "run"
     vary = ["lr=0.003,0.01,0.03,0.1,1e30", "activation=relu,gelu", "optimizer=sgd,adam"]
-    return tune("wine", Recipe(widths=(8,), epochs=9, batch_size=16), vary=vary, seeds=3, plan=Plan())
+    return tune("wine", Recipe(widths=(8,), epochs=9, batch_size=16), vary=vary, seeds=3, plan=Plan(), out=out)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +43,10 @@ def interrupted(tuned: TuneResult) -> TuneResult:
 
 
 @pytest.fixture(scope="session")
-def trained() -> TrainResult:
+def trained(tmp_path_factory) -> TrainResult:
     from thalweg.population import Plan
     from thalweg.recipes import Recipe
     from thalweg.workflows import train
 
-    return train("iris", Recipe(widths=(4,), epochs=4, batch_size=16), seeds=1, plan=Plan())
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return train("iris", Recipe(widths=(4,), epochs=4, batch_size=16), seeds=1, plan=Plan(), out=out)

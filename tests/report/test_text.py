@@ -80,6 +80,10 @@ def test_direction_of_the_difference(tuned, metric, better):
 def test_ends_without_a_number():
     interval = interval_of_mean([0.5])
     assert show_range("accuracy", interval) == "unknown (one seed cannot tell)"
+    high = interval_of_mean([0.99, 0.9, 1.0])
+    assert high.high > 1
+    assert show_range("accuracy", high).endswith("to 100.0% (cut)")
+    assert not show_range("rmse", high).endswith("(cut)")
     assert show_numbers("accuracy", [0.8642, 0.85, 0.88]) == ["86.4%", "85.0%", "88.0%"]
 
 

@@ -100,7 +100,8 @@ def test_balanced_choice_is_a_difference_of_means():
     assert effect.effect is not None
     assert effect.effect.mean == pytest.approx(means[2] - means[:2].mean(), rel=1e-10)
     assert "Bonferroni over 3 levels" in effect.effect.method
-    assert [level.mean.mean for level in effect.levels if level.mean] == pytest.approx(means, rel=1e-10)
+    found = {level.label: level.mean.mean for level in effect.levels if level.mean}
+    assert [found[name] for name in names[:3]] == pytest.approx(means, rel=1e-10)
     assert effect.sentence.startswith("activation gelu: score 0.1")
     assert effect.diverges is None
 
@@ -239,8 +240,9 @@ def test_choice_that_diverges_is_named_and_never_the_best():
     assert effect.diverges == "bad: 7 of 8 diverged"
     assert effect.best in ("good", "fair")
     assert effect.sentence.endswith("7 diverged and left out); too few members to judge bad (1).")
-    assert effect.levels[2].mean is None
-    assert effect.levels[2].share_diverged == 7 / 8
+    bad = next(level for level in effect.levels if level.label == "bad")
+    assert bad.mean is None
+    assert bad.share_diverged == 7 / 8
 
 
 def test_scattered_divergence_is_no_statement():
@@ -361,3 +363,11 @@ def test_many_members_are_quick():
         "activation",
         "dropout",
     }
+
+
+def test_levels_stand_in_their_natural_order():
+    widths = ["256", "64x32", "64", "128"] * 10
+    decay = ["0", "0.001", "0.0001", "0.01"] * 10
+    found = effects_of({"widths": widths, "decay": sorted(decay)}, np.random.default_rng(3).normal(size=40))
+    assert [level.label for level in found["widths"].levels] == ["64", "64x32", "128", "256"]
+    assert [level.label for level in found["decay"].levels] == ["0", "0.0001", "0.001", "0.01"]

@@ -322,7 +322,10 @@ class KernelProgram(Program):
 
 @cache
 def _blas() -> ThreadpoolController:
-    # looks through all loaded libraries, which takes milliseconds: once a process
+    # looks through the libraries that are loaded, which takes milliseconds: once a process, after SciPy's BLAS, which
+    # numba calls, is there
+    import scipy.linalg.cython_blas  # noqa: F401
+
     return ThreadpoolController()
 
 

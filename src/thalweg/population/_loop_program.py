@@ -100,7 +100,7 @@ class LoopProgram(Program):
             params = {name: p.detach() for name, p in params.items()}
             if l2 > 0:
                 grads = {name: g + l2 * params[name] if name in weights else g for name, g in grads.items()}
-            if recipe.clip_norm is not None:
+            if recipe.clip_norm is not None and grads:
                 grads, _ = clip_gradients(grads, recipe.clip_norm)
             new, state = rule.step(
                 params, grads, self._state[index], hyper, evaluate=self._objective(index, x, y, step)
@@ -303,7 +303,7 @@ def _batch_for(task: Task, recipe: Recipe, seed: int) -> torch.Tensor | None:
 
 
 def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Sets a module's parameters and running statistics.
+    """Sets a module's parameters and running statistics, and its precision to theirs.
 
     Batch norm's `num_batches_tracked` may be missing: with a fixed momentum nothing reads it.
 
@@ -311,7 +311,8 @@ def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         RuntimeError: where names or shapes do not fit.
     """
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    found = module.load_state_dict(tensors, strict=False)
+    precision = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
+    found = module.to(precision).load_state_dict(tensors, strict=False)
     missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or found.unexpected_keys:
         raise RuntimeError(f"missing {missing}, unexpected {found.unexpected_keys}")

@@ -37,9 +37,9 @@ class Session:
         if folder is not None:
             folder.clean()
 
-    def open(self, name: str, members: Sequence[Member]) -> Population:
-        """Returns a population under a name, where the run knows it in the state it had."""
-        population = Population(self.task, members, self.plan)
+    def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
+        """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
+        population = Population(self.task, members, plan or self.plan)
         self.populations[name] = population
         if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
             self.control.on_note("Compiling the kernel, once for this machine and version: about 20 s.")

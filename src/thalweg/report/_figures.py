@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from thalweg.core import Interval
 from thalweg.population import Record
 from thalweg.recipes import format_value
-from thalweg.report._words import by_importance, interval_rows, is_share, metric_label
+from thalweg.report._words import by_importance, cut_to_share, interval_rows, is_share, metric_label
 from thalweg.studies import AxisEffect, Scores, Tuning
 from thalweg.tasks import METRICS
-
-if TYPE_CHECKING:
-    from thalweg.workflows import TrainResult, TuneResult
+from thalweg.workflows import TrainResult, TuneResult
 
 #: curves that are drawn in one figure; of more, an even sample
 MOST_CURVES = 400
@@ -37,7 +35,7 @@ def figures(result: TuneResult | TrainResult) -> dict[str, Figure]:
     """
     metric = result.task.metric
     found: dict[str, Figure] = {}
-    if result.kind == "train":
+    if isinstance(result, TrainResult):
         _add(found, "validation", _scores_figure(metric, [("", result.validation, _FIRST)]))
         _add(found, "test", _scores_figure(metric, [("", result.test, _FIRST)]))
         records = result.history.get("training", [])
@@ -129,7 +127,7 @@ def _scores_figure(metric: str, rows: Sequence[tuple[str, Scores | None, str]]) 
                 "showlegend": False,
             }
         )
-        means, bars = _bars(metric, [interval for _, _, interval in interval_rows(scores)])
+        means, bars = _bars(metric, [cut_to_share(metric, interval) for _, _, interval in interval_rows(scores)])
         data.append(
             {
                 "type": "scatter",
@@ -227,17 +225,14 @@ def _axis_figure(metric: str, effect: AxisEffect) -> Figure | None:
         "anchor": "y",
         "zeroline": False,
     }
-    return {
-        "data": data,
-        "layout": _layout(
-            110 + 27 * len(levels),
-            _title(metric, "mean"),
-            xaxis={"domain": [0, 0.72 if split else 1]},
-            yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
-            bargap=0.45,
-            **({"xaxis2": beside} if split else {}),
-        ),
-    }
+    layout = _layout(
+        110 + 27 * len(levels),
+        _title(metric, "mean"),
+        xaxis={"domain": [0, 0.72 if split else 1]},
+        yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
+        bargap=0.45,
+    )
+    return {"data": data, "layout": {**layout, "xaxis2": beside} if split else layout}
 
 
 def _is_best(effect: AxisEffect, level: Any) -> bool:
@@ -380,10 +375,11 @@ def _screening_figure(metric: str, records: Sequence[Record]) -> Figure | None:
     ):
         x, y = _joined([curves[n] for n in which], "validation_score", metric)
         data.append(_line(x, y, name, colour, **extra))
-    axes = {"xaxis": _epoch_axis(last), "yaxis": _score_range(metric, data)}
+    x, y = _epoch_axis(last), _score_range(metric, data)
+    title = _title(metric, "validation")
     return {
         "data": data,
-        "layout": _layout(380, "epoch", _title(metric, "validation"), showlegend=True, legend=_LEGEND, **axes),
+        "layout": _layout(380, "epoch", title, showlegend=True, legend=_LEGEND, xaxis=x, yaxis=y),
     }
 
 

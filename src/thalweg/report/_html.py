@@ -6,7 +6,7 @@ import html
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thalweg.recipes import Recipe, field_docs, format_value, recipe_to_text
 from thalweg.report._figures import MOST_CURVES, figures
@@ -30,9 +30,7 @@ from thalweg.report._words import (
     toml_value,
 )
 from thalweg.studies import Scores, Tuning
-
-if TYPE_CHECKING:
-    from thalweg.workflows import TrainResult, TuneResult
+from thalweg.workflows import TrainResult, TuneResult
 
 _MOST_DIVERGED = 40
 _HOW_TO_READ = (
@@ -41,6 +39,7 @@ _HOW_TO_READ = (
     "Rows included: the same, also on other rows of the same kind. It is what to quote for new data.",
     "One new run: the score of a single new training. It does not shrink to nothing, as runs differ.",
     "A dot is one seed; a diamond is a mean; a bar is an interval. Where no bar is drawn, the data cannot tell.",
+    "(cut): the formula went beyond 0% or 100%, where no share can lie, and its end is put there.",
 )
 
 
@@ -105,7 +104,7 @@ def train_html(result: TrainResult) -> str:
 
 def notebook_html(result: TuneResult | TrainResult) -> str:
     """Returns the document in a frame of its own, so that its style and a notebook's leave each other alone."""
-    page = tune_html(result) if result.kind == "tune" else train_html(result)
+    page = tune_html(result) if isinstance(result, TuneResult) else train_html(result)
     return (
         f'<iframe srcdoc="{html.escape(page, quote=True)}" sandbox="allow-scripts" '
         f'title="{escape(result.kind)} result" style="width:100%;height:900px;border:0"></iframe>'

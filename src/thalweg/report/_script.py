@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def training_script(result: TuneResult | TrainResult) -> str:
     """Returns `train.py`: plain PyTorch that trains the saved model of a result again.
 
-    It needs torch, NumPy and `data.npz` beside it, and holds the pieces of this recipe alone. Rounding is torch's and
-    not that of our programs, so weights agree to a few digits, not bit for bit.
+    It needs torch, NumPy and `data.npz` beside it, and holds the pieces of this recipe alone. The saved model is
+    trained in float64, and so is the script: the same predictions on any machine.
 
     Args:
         result: What `tune` or `train` returned, with a saved model.
@@ -40,7 +40,7 @@ def training_script(result: TuneResult | TrainResult) -> str:
     """
     if result.model_seed is None:
         raise InputError("result", "one with a trained model, to be exported", None, "Let the run finish.")
-    return script_of(result.task, result.recipe, result.model_seed, result.plan.dtype)
+    return script_of(result.task, result.recipe, result.model_seed, "float64")
 
 
 def script_of(task: Task, recipe: Recipe, seed: int, dtype: str = "float32") -> str:

@@ -125,10 +125,12 @@ def _score_lines(task: Task, validation: Scores, test: Scores, *, fresh: bool) -
         rows.append((f"95% interval, {question}", cells))
     left = max(len(label) for label, _ in rows)
     middle = max(len(splits[0][0]), *(len(cells[0]) for _, cells in rows))
+    cut = any("(cut)" in cell for _, cells in rows for cell in cells)
     return [
         f"Scores ({metric_line(test.metric)}; {seeds})",
         f"  {'':{left}}  {splits[0][0]:{middle}}  {splits[1][0]}",
         *(f"  {label:{left}}  {cells[0]:{middle}}  {cells[1]}" for label, cells in rows),
+        *(["  (cut): the formula went beyond what a share can be, and its end is put at 0% or 100%"] if cut else []),
     ]
 
 

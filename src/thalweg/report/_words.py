@@ -73,14 +73,23 @@ def show_score(metric: str, value: float) -> str:
     return show_numbers(metric, [value])[0]
 
 
+def cut_to_share(metric: str, interval: Interval) -> Interval:
+    """Returns the interval without what no share can be: Student's t knows nothing of 0% and 100%."""
+    if not (is_share(metric) and interval.bounded):
+        return interval
+    return dataclasses.replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
+
+
 def show_range(metric: str, interval: Interval) -> str:
-    """Returns the ends of an interval, or why there are none."""
+    """Returns the ends of an interval, or why there are none; it says so where an end was cut to 0% or 100%."""
+    whole, interval = interval, cut_to_share(metric, interval)
+    cut = " (cut)" if (whole.low, whole.high) != (interval.low, interval.high) else ""
     _, low, high = show_numbers(metric, [interval.mean, interval.low, interval.high])
     if not math.isfinite(interval.low) and not math.isfinite(interval.high):
         return f"unknown ({_why_unknown(interval)})"
     if interval.low == interval.high:
         return f"{low} (all seeds alike)"
-    return f"{low} to {high}"
+    return f"{low} to {high}{cut}"
 
 
 def _why_unknown(interval: Interval) -> str:
@@ -91,13 +100,12 @@ def _why_unknown(interval: Interval) -> str:
 
 def interval_rows(scores: Scores) -> list[tuple[str, str, Interval]]:
     """Returns (short label, question, interval) for the three intervals of a score."""
+    short, question = "rows included", "more seeds, also on other rows"
     if len(scores.seeds) == 1:
-        second = ("this seed, other rows", "this one seed on other rows")
-    else:
-        second = ("rows included", "more seeds, also on other rows")
+        short, question = "this seed, other rows", "this one seed on other rows"
     return [
         ("mean over seeds", "more seeds on these rows", scores.over_seeds),
-        (*second, scores.over_rows),
+        (short, question, scores.over_rows),
         ("one new run", "one new run on these rows", scores.next_run),
     ]
 

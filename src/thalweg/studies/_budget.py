@@ -10,16 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.core import InputError
-from thalweg.population import Plan, Population, halving_rungs
+from thalweg.population import Plan, Population, halving_rungs, split_brackets
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
 #: recipes that a search screens by default, by the program that trains them
 DEFAULT_SCREENED = {"kernel": 324, "loop": 36}
-#: recipes that reach the full length on the screening seed
+#: recipes of one halving, and how many of them reach the full length: four rungs, each a third of the one before
+BRACKET = 81
+BRACKET_FINALISTS = 3
+#: recipes that are compared on fresh seeds
 FINALISTS = 8
-#: fresh seeds on which the finalists are compared, before the winner is chosen
-SELECTION_SEEDS = 3
+#: the heats in which they are: (recipes, seeds)
+HEATS = ((FINALISTS, 3), (3, 4))
 _LEAST_SCREENED = FINALISTS
 
 
@@ -135,11 +138,13 @@ def size_search(
 
 def _predict(screened: int, epochs: int, per_epoch: float, seeds: int) -> int:
     """Returns the member-steps of a search, from the mean steps of an epoch over the space."""
-    total, before = 0.0, 0
-    for rung in halving_rungs(screened, epochs, finalists=FINALISTS):
-        total += rung.members * (rung.epochs - before)
-        before = rung.epochs
-    total += min(FINALISTS, screened) * SELECTION_SEEDS * epochs + 2 * seeds * epochs
+    total = 0.0
+    for bracket in split_brackets(screened, size=BRACKET):
+        before = 0
+        for rung in halving_rungs(len(bracket), epochs, finalists=BRACKET_FINALISTS):
+            total += rung.members * (rung.epochs - before)
+            before = rung.epochs
+    total += sum(min(num, screened) * runs for num, runs in (*HEATS, (2, seeds))) * epochs
     return round(total * per_epoch)
 
 

@@ -133,7 +133,7 @@ def find_levels(axis: AxisColumn, column: Sequence[Any], parents: Sequence[str] 
             found.append(
                 [
                     Level(axis=axis.name, given=given, label=label, low=None, high=None, inside=inside)
-                    for label in dict.fromkeys(labels[here].tolist())
+                    for label in sorted(set(labels[here].tolist()), key=_natural)
                     if (inside := here & (labels == label)).any()
                 ]
             )
@@ -141,6 +141,14 @@ def find_levels(axis: AxisColumn, column: Sequence[Any], parents: Sequence[str] 
             numbers = np.array([math.nan if value is None else float(value) for value in column])
             found.append(_bin_range(axis, given, numbers, here, bins))
     return found
+
+
+def _natural(label: str) -> tuple[list[float], str]:
+    """Sorts 0.001 before 0.01 and 64x32 before 128; words by the alphabet, after numbers."""
+    try:
+        return [float(part) for part in label.split("x")], ""
+    except ValueError:
+        return [math.inf], label
 
 
 def _bin_range(axis: AxisColumn, given: str | None, numbers: np.ndarray, here: np.ndarray, bins: int) -> list[Level]:

@@ -17,14 +17,23 @@ from thalweg.core import (
     prediction_interval,
     seeds_needed,
 )
-from thalweg.population import Plan, Population, Session, check_recipes, halving_rungs, rank, run_halving
+from thalweg.population import (
+    Plan,
+    Population,
+    Session,
+    check_recipes,
+    halving_rungs,
+    rank,
+    run_halving,
+    split_brackets,
+)
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
-from thalweg.studies._budget import FINALISTS, SELECTION_SEEDS, Budget, Size, size_search
+from thalweg.studies._budget import BRACKET, BRACKET_FINALISTS, FINALISTS, HEATS, Budget, Size, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
 from thalweg.tasks import METRICS, Task
 
 #: seeds of the stages, counted from the run's own seed: no seed serves two stages
-_SELECTION_FROM = 1
+_CHOICE_FROM = 1
 _CONFIRMATION_FROM = 101
 
 
@@ -133,9 +142,10 @@ def plan_search(
 def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, seeds: int, seed: int) -> Tuning | None:
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
-    Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving. Choice: the
-    finalists are trained on three fresh seeds; the best mean wins. Confirmation: winner and runner-up are trained on
-    other fresh seeds, and only these give the scores that are reported. The test rows are opened once, after that.
+    Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving, in brackets.
+    Choice: the finalists are trained on three fresh seeds, the three that lead then on four more. Confirmation: the two
+    that lead are trained on other fresh seeds, and only these give the scores that are reported. Then the test rows are
+    opened, once.
 
     Args:
         session: Task, plan, control and folder.
@@ -150,19 +160,22 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
     recipes = sample_recipes(base, axes, size.screened, seed)
 
     screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
-    rungs = halving_rungs(len(recipes), base.epochs, finalists=min(FINALISTS, len(recipes)))
-    survivors = run_halving(session, "screening", rungs, higher_is_better=higher)
+    brackets = split_brackets(len(recipes), size=BRACKET)
+    first_rung = halving_rungs(len(brackets[0]), base.epochs, finalists=BRACKET_FINALISTS)[0].epochs
+    survivors = run_halving(
+        session, "screening", brackets, base.epochs, finalists=BRACKET_FINALISTS, higher_is_better=higher
+    )
     ranked = survivors or _best_so_far(screening, higher_is_better=higher)
     if not ranked:
         return None
-    first = _first_scores(screening, rungs[0].epochs)
+    first = _first_scores(screening, first_rung)
     last = screening.last_record(ranked[0])
     found = Tuning(
         axes=tuple(axes),
         size=size,
         screened=tuple(recipes),
         first_scores=tuple(first.get(n, float("nan")) for n in range(len(recipes))),
-        first_epochs=rungs[0].epochs,
+        first_epochs=first_rung,
         effects=tuple(_effects(axes, screening, first, higher)),
         diverged=tuple(_diverged(screening, axes)),
         recommended=recipes[ranked[0]],
@@ -187,14 +200,14 @@ def _best_so_far(population: Population, *, higher_is_better: bool) -> list[int]
 
 
 def _first_scores(population: Population, epochs: int) -> dict[int, float]:
-    """Returns member -> score at the first rung, NaN where it had diverged, for the members that got there."""
+    """Returns member -> score at the first rung, for the members that got there; NaN where it was not finite."""
     scores: dict[int, float] = {}
     for n in range(len(population)):
         record, diverged = population.last_record(n, epochs=epochs), population.diverged_at(n)
         if diverged is not None and diverged < epochs * population.pace(n).steps_per_epoch:
             scores[n] = float("nan")
         elif record is not None:
-            scores[n] = record.validation_score
+            scores[n] = record.validation_score if math.isfinite(record.validation_score) else float("nan")
     return scores
 
 
@@ -213,11 +226,17 @@ def _effects(
         {a.field: format_value(a.field, getattr(r, a.field)) if a.values else getattr(r, a.field) for a in axes}
         for r in (population.members[n].recipe for n in first)
     ]
-    diverged = [population.diverged_at(n) if math.isnan(score) else None for n, score in first.items()]
+    diverged = [_lost_at(population, n) if math.isnan(score) else None for n, score in first.items()]
     metric = population.task.metric
     return axis_effects(
         columns, values, list(first.values()), diverged, higher_is_better=higher_is_better, metric=metric
     )
+
+
+def _lost_at(population: Population, number: int) -> int:
+    """Returns the step at which a member's loss stopped being finite, or its score was not finite any more."""
+    step = population.diverged_at(number)
+    return population.step(number) if step is None else step
 
 
 def _diverged(population: Population, axes: Sequence[Axis]) -> list[Diverged]:
@@ -232,16 +251,34 @@ def _diverged(population: Population, axes: Sequence[Axis]) -> list[Diverged]:
 
 
 def _choose(session: Session, recipes: list[Recipe], seed: int, *, higher_is_better: bool) -> list[Recipe] | None:
-    """Returns the finalists from best to worst by their mean validation score on fresh seeds."""
-    fresh = [seed + _SELECTION_FROM + k for k in range(SELECTION_SEEDS)]
-    members = [Member(recipe=recipe, seed=s) for recipe in recipes for s in fresh]
-    population = session.open("choice", members)
-    if not session.run("choice"):
-        return None
-    scores = np.array([_final_score(population, n) for n in range(len(members))]).reshape(len(recipes), -1).mean(axis=1)
-    session.close("choice")
-    order = np.argsort(-scores if higher_is_better else scores, kind="stable")  # NaN (diverged) sorts last
-    return [recipes[k] for k in order]
+    """Returns the finalists from best to worst by their mean validation score on fresh seeds, in two heats.
+
+    Of the second heat are those that lead after the first; they are ranked by their mean over both. None where
+    cancelled.
+    """
+    scores: dict[Recipe, list[float]] = {recipe: [] for recipe in recipes}
+    ranked, first = recipes, seed + _CHOICE_FROM
+    for heat, (num, seeds) in enumerate(HEATS, start=1):
+        running = ranked[:num]
+        members = [Member(recipe=recipe, seed=first + k) for recipe in running for k in range(seeds)]
+        population = session.open(f"choice-{heat}", members)
+        if not session.run(f"choice-{heat}"):
+            return None
+        session.close(f"choice-{heat}", keep=range(len(members)))
+        for n, member in enumerate(members):
+            scores[member.recipe].append(_final_score(population, n))
+        means = {recipe: float(np.mean(scores[recipe])) for recipe in running}
+        first += seeds
+        leading = sorted(running, key=lambda r: _order_of(means[r], higher_is_better))
+        ranked = leading + ranked[num:]
+    return ranked
+
+
+def _order_of(score: float, higher_is_better: bool) -> float:
+    """Returns a number that sorts the best score first and a score that is not finite last."""
+    if not math.isfinite(score):
+        return math.inf
+    return -score if higher_is_better else score
 
 
 def _final_score(population: Population, number: int) -> float:
@@ -253,37 +290,68 @@ def _final_score(population: Population, number: int) -> float:
 
 
 def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, seed: int) -> Tuning:
-    """Trains winner and runner-up on seeds that chose nothing, scores them, and opens the test rows once."""
+    """Trains the two leading recipes on seeds that chose nothing, scores them, and opens the test rows once."""
     pair = chosen[:2]
+    found = replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None)
     fresh = [seed + _CONFIRMATION_FROM + k for k in range(seeds)]
     population = session.open("confirmation", [Member(recipe=r, seed=s) for r in pair for s in fresh])
     if not session.run("confirmation"):
-        return replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None)
+        return found
     session.close("confirmation", keep=range(len(population)))
-    places = [list(range(k * seeds, (k + 1) * seeds)) for k in range(len(pair))]
-    finite = [[n for n in part if population.diverged_at(n) is None] for part in places]
-    notes = tuple(
-        f"{seeds - len(good)} of {seeds} confirmation seeds of the {which} diverged; scores are of the others."
-        for good, which in zip(finite, ("recommended recipe", "runner-up"), strict=False)
-        if len(good) < seeds
+    finite = [
+        [n for n in range(k * seeds, (k + 1) * seeds) if math.isfinite(_final_score(population, n))]
+        for k in range(len(pair))
+    ]
+    scores = [score_members(population, part, "validation") if len(part) >= 2 else None for part in finite]
+    notes = []
+    difference = _paired(scores)
+    if difference is not None and difference.told_apart:
+        higher = METRICS[population.task.metric].higher_is_better
+        if (difference.mean > 0) != higher:
+            notes.append(
+                "The recipe that led before the confirmation did worse there, and the two can be told apart: so they "
+                "have changed places. The validation scores took part in that decision; the test scores did not."
+            )
+            pair, finite, scores = pair[::-1], finite[::-1], scores[::-1]
+            difference = _paired(scores)
+    for part, which in zip(finite, ("recommended recipe", "runner-up"), strict=False):
+        if len(part) < seeds:
+            lost = f"{seeds - len(part)} of {seeds} confirmation seeds"
+            notes.append(f"{lost} of the {which} diverged or have no finite score; its scores are of the others.")
+    found = replace(
+        found,
+        recommended=pair[0],
+        runner_up=pair[1] if len(pair) > 1 else None,
+        validation=scores[0],
+        runner_up_validation=scores[1] if len(scores) > 1 else None,
+        difference=difference,
+        seeds_to_tell=_seeds_to_tell(scores, difference),
+        notes=tuple(notes),
     )
-    found = replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None, notes=notes)
-    if len(finite[0]) < 2:
+    if scores[0] is None:
         return found
-    validation = score_members(population, finite[0], "validation")
     session.log("test opened", members=len(finite[0]))
-    found = replace(found, validation=validation, test=score_members(population, finite[0], "test"))
-    if len(pair) < 2 or len(finite[1]) < 2:
-        return found
-    second = score_members(population, finite[1], "validation")
-    common = sorted(set(validation.seeds) & set(second.seeds))
-    mine = [validation.values[validation.seeds.index(s)] for s in common]
-    theirs = [second.values[second.seeds.index(s)] for s in common]
-    difference = paired_difference(mine, theirs) if len(common) >= 2 else None
-    needed = None
-    if difference is not None and not difference.told_apart:
-        needed = seeds_needed(np.subtract(mine, theirs))
-    return replace(found, runner_up_validation=second, difference=difference, seeds_to_tell=needed)
+    return replace(found, test=score_members(population, finite[0], "test"))
+
+
+def _common_values(scores: Sequence[Scores | None]) -> tuple[list[float], list[float]]:
+    """Returns the scores of two recipes on the seeds that both finished."""
+    if len(scores) < 2 or scores[0] is None or scores[1] is None:
+        return [], []
+    first, second = (dict(zip(s.seeds, s.values, strict=True)) for s in (scores[0], scores[1]))
+    common = sorted(first.keys() & second.keys())
+    return [first[s] for s in common], [second[s] for s in common]
+
+
+def _paired(scores: Sequence[Scores | None]) -> PairedDifference | None:
+    mine, theirs = _common_values(scores)
+    return paired_difference(mine, theirs) if len(mine) >= 2 else None
+
+
+def _seeds_to_tell(scores: Sequence[Scores | None], difference: PairedDifference | None) -> int | None:
+    if difference is None or difference.told_apart:
+        return None
+    return seeds_needed(np.subtract(*_common_values(scores)))
 
 
 def score_members(population: Population, which: Sequence[int], split_name: str) -> Scores:

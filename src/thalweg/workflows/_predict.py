@@ -99,7 +99,8 @@ def predict(run: str | Path, data: Any) -> Predictions:
     notes: list[str] = []
     x = prepare_rows(preparation, data, notes=notes)
     with torch.no_grad():
-        chunks = [module.eval()(part) for part in torch.from_numpy(x).split(1024)]
+        real = next(module.parameters()).dtype
+        chunks = [module.eval()(part) for part in torch.from_numpy(x).to(real).split(1024)]
     outputs = torch.cat(chunks).numpy().astype(np.float64)
     return Predictions(kind=kind, columns=_columns(kind, classes, link, outputs, preparation), notes=tuple(notes))
 

@@ -12,7 +12,7 @@ from thalweg.recipes import Member, Recipe, recipe_to_text
 from thalweg.store import RunFolder, check_new
 from thalweg.studies import score_members
 from thalweg.tasks import load_task
-from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint
+from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint, train_saved_model
 from thalweg.workflows._results import TrainResult
 from thalweg.workflows._tune import _base_recipe
 
@@ -68,6 +68,7 @@ def train(
     complete = session.run("training")
     finite = [n for n in range(seeds) if population.diverged_at(n) is None and population.last_record(n) is not None]
     scored = complete and bool(finite)
+    saved = train_saved_model(session, chosen, members[finite[0]].seed) if scored and folder is not None else None
     result = TrainResult(
         task=loaded,
         recipe=chosen,
@@ -79,7 +80,7 @@ def train(
         history={"training": session.history("training")},
         seconds=time.monotonic() - started,
         complete=complete,
-        model_seed=members[finite[0]].seed if scored else None,
+        model_seed=None if saved is None else saved.members[0].seed,
         run=None if folder is None else folder.path,
     )
     if folder is not None:
@@ -87,8 +88,8 @@ def train(
         folder.write_json("timing.json", {"seconds": result.seconds})
         session.merge_history()
         save_task(folder, loaded)
-        if scored:
-            save_model(folder, population, finite[0])
+        if saved is not None:
+            save_model(folder, saved)
         save_report(folder, result)
         folder.write_json("result.json" if complete else "result.partial.json", result.to_json())
         folder.log("finished" if complete else "interrupted")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.population import Control, Plan, Session, default_plan
+from thalweg.population import Control, Plan, Population, Session, default_plan
 from thalweg.recipes import Axis, Recipe, default_axes, default_recipe, parse_axis, recipe_from_text, recipe_to_text
 from thalweg.store import RunFolder, check_new
 from thalweg.studies import Budget, Size, parse_budget, plan_search, search
 from thalweg.tasks import Task, load_task
-from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint
+from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint, train_saved_model
 from thalweg.workflows._results import TuneResult
 
 #: fresh seeds of the confirmation
@@ -140,7 +140,9 @@ def _run(
     found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
     if found is None:
         raise RunError("interrupted before the first recipe was evaluated." + _resume_hint(folder))
-    complete = not session.control.cancelled
+    saved = None
+    if found.validation is not None and folder is not None:
+        saved = train_saved_model(session, found.recommended, found.validation.seeds[0])
     result = TuneResult(
         task=task,
         base=base,
@@ -148,12 +150,12 @@ def _run(
         tuning=found,
         history={name: session.history(name) for name in session.populations},
         seconds=spent + time.monotonic() - started,
-        complete=complete,
-        model_seed=found.validation.seeds[0] if found.validation is not None else None,
+        complete=not session.control.cancelled,
+        model_seed=None if saved is None else saved.members[0].seed,
         run=None if folder is None else folder.path,
     )
     if folder is not None:
-        _write(folder, session, result)
+        _write(folder, session, result, saved)
     return result
 
 
@@ -161,7 +163,7 @@ def _resume_hint(folder: RunFolder | None) -> str:
     return "" if folder is None else f" Go on with: thalweg tune --resume {folder.path}"
 
 
-def _write(folder: RunFolder, session: Session, result: TuneResult) -> None:
+def _write(folder: RunFolder, session: Session, result: TuneResult, saved: Population | None) -> None:
     """Writes the files of a run, result.json last: where that exists, all others do."""
     from thalweg.core import write_text
 
@@ -171,10 +173,8 @@ def _write(folder: RunFolder, session: Session, result: TuneResult) -> None:
     save_task(folder, result.task)
     if result.tuning.runner_up is not None:
         write_text(folder.path / "runner_up.toml", recipe_to_text(result.tuning.runner_up))
-    if result.model_seed is not None:
-        population = session.populations["confirmation"]
-        number = next(n for n, member in enumerate(population.members) if member.seed == result.model_seed)
-        save_model(folder, population, number)
+    if saved is not None:
+        save_model(folder, saved)
     save_report(folder, result)
     if result.complete:
         folder.write_json("result.json", result.to_json())
