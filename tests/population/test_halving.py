@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.population.conftest import BASE
 
-from thalweg.population import Control, Plan, Rung, Session, halving_rungs, rank, run_halving
+from thalweg.population import Control, Plan, Session, halving_rungs, rank, run_halving, split_brackets
 from thalweg.recipes import Member
 from thalweg.store import RunFolder
 
-RUNGS = [Rung(epochs=1, members=9), Rung(epochs=3, members=4), Rung(epochs=9, members=2)]
 MEMBERS = [
     Member(recipe=BASE.changed(epochs=9, lr=lr, optimizer=optimizer), seed=0)
     for optimizer in ("sgd", "adam", "momentum")
@@ -50,26 +49,37 @@ def test_rungs_by_hand():
     assert [(r.epochs, r.members) for r in halving_rungs(324, 1, finalists=8)] == [(1, 324)]
 
 
-def halved(task, folder=None, control=None):
+def halved(task, folder=None, control=None, size=9):
     session = Session(task, Plan(), control, folder)
     population = session.open("screening", MEMBERS)
-    return session, population, run_halving(session, "screening", RUNGS, higher_is_better=True)
+    brackets = split_brackets(len(MEMBERS), size=size)
+    return session, population, run_halving(session, "screening", brackets, 9, finalists=1, higher_is_better=True)
 
 
-def test_the_better_third_goes_on(task):
-    session, population, survivors = halved(task)
+@given(st.integers(1, 500), st.integers(1, 200))
+def test_brackets_hold_every_member_once_and_are_alike(num, size):
+    brackets = split_brackets(num, size=size)
+    assert sorted(member for bracket in brackets for member in bracket) == list(range(num))
+    assert max(map(len, brackets)) - min(map(len, brackets)) <= 1
+    assert all(bracket == sorted(bracket) for bracket in brackets)
+
+
+@pytest.mark.parametrize("size", [9, 5])
+def test_the_better_third_of_a_bracket_goes_on(task, size):
+    session, population, survivors = halved(task, size=size)
     assert survivors is not None
-    assert len(survivors) == 2
-    rows = population.pace(0).steps_per_epoch
-    lengths = sorted(population.step(n) // rows for n in range(9))
-    diverged = [n for n in range(9) if population.diverged_at(n) is not None]
-    assert lengths.count(9) == 2
-    assert not diverged or set(diverged).isdisjoint(survivors)
-    first = {n: population.last_record(n, epochs=1) for n in range(9)}
-    scores = sorted((r.validation_score for r in first.values() if r is not None), reverse=True)
-    going_on = [n for n in range(9) if population.step(n) > rows]
-    assert all(first[n].validation_score >= scores[3] for n in going_on)  # type: ignore[union-attr]
-    last = [population.last_record(n).validation_score for n in survivors]  # type: ignore[union-attr]
+    steps = population.pace(0).steps_per_epoch
+    for bracket in split_brackets(9, size=size):
+        going_on = bracket
+        rungs = halving_rungs(len(bracket), 9, finalists=1)
+        for rung, later in pairwise(rungs):
+            ranked = rank(population, going_on, higher_is_better=True, epochs=rung.epochs)
+            going_on = ranked[: later.members]
+            for number in ranked[later.members :]:
+                assert population.step(number) <= rung.epochs * steps
+        full = {n for n in bracket if population.step(n) == 9 * steps}
+        assert full <= set(going_on) <= set(survivors)
+    last = [population.last_record(n).validation_score for n in survivors if population.diverged_at(n) is None]
     assert last == sorted(last, reverse=True)
     assert len({record.member for record in session.history("screening")}) == 9
 

@@ -31,12 +31,15 @@ def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
         InputError: for the first recipe that does not fit.
     """
     check_members(task, [Member(recipe=recipe, seed=0) for recipe in recipes])
-    for recipe in {(recipe.optimizer, *(getattr(recipe, f) for f in _SHAPE)): recipe for recipe in recipes}.values():
-        # half the rows at once would be slow for nothing: a step shows the same with a small batch
-        small = dataclasses.replace(recipe, batch_size=min(recipe.batch_size or len(task.train.rows), 16))
+    shapes = {(recipe.optimizer, *(getattr(recipe, field) for field in _SHAPE)): recipe for recipe in recipes}
+    # half the rows at once would be slow for nothing: a step shows the same with a small batch
+    num_rows = len(task.train.rows)
+    small = [dataclasses.replace(r, batch_size=min(r.batch_size or num_rows, 16)) for r in shapes.values()]
+    population = Population(task, [Member(recipe=recipe, seed=0) for recipe in small], plan)
+    for program in population.programs:
+        own = np.array([":" in member.recipe.model for member in program.members], np.int64)
         try:
-            population = Population(task, [Member(recipe=small, seed=0)], plan)
-            if ":" in recipe.model:
-                population.programs[0].advance(np.array([1]), np.ones(1))
+            program.advance(own, np.ones(len(own)))
         except RunError as error:
-            raise InputError("model", "one that trains", recipe.model, str(error)) from error
+            model = next(member.recipe.model for member in program.members if ":" in member.recipe.model)
+            raise InputError("model", "one that trains", model, str(error)) from error
