@@ -36,7 +36,7 @@ from thalweg.core import paired_difference, write_text
 from thalweg.models import ACTIVATIONS
 from thalweg.population import Control, Plan, Population, Session, default_plan
 from thalweg.recipes import Axis, Recipe, default_axes, default_recipe
-from thalweg.studies import Budget, parse_budget, search
+from thalweg.studies import Budget, parse_budget, plan_search, search
 from thalweg.tasks import Task
 
 DATA = "fashion-mnist"
@@ -121,7 +121,8 @@ def run_ours(task: Task, base: Recipe, axes: list[Axis], *, budget: Budget, plan
         first_look.setdefault(name, stages[name])
 
     session = Session(task, plan, Control(on_segment=look))
-    found = search(session, base, axes, budget=budget, seeds=CONFIRMATION_SEEDS, seed=seed)
+    size = plan_search(task, base, axes, budget=budget, seeds=CONFIRMATION_SEEDS, seed=seed, plan=plan)
+    found = search(session, base, axes, size=size, seeds=CONFIRMATION_SEEDS, seed=seed)
     seconds = timeline.now()
     if found is None or found.validation is None or found.test is None:
         raise RuntimeError("our search ended without a confirmed recipe")

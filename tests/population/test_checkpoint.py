@@ -289,14 +289,3 @@ def test_a_session_saves_where_it_was_cancelled_and_cleans_up(task, tmp_path):
     again = second.open("a", [Member(recipe=long, seed=0)])
     assert again.step(0) == done == sum(reported)
     assert_same_bits(population.snapshot(0), again.snapshot(0))
-
-
-def test_decisions_are_remembered(task, tmp_path):
-    folder = RunFolder.create(tmp_path / "run", "tune", {})
-    session = Session(task, Plan(), None, folder)
-    assert session.recall("size") is None
-    session.remember("size", {"screened": 9})
-    assert Session(task, Plan(), None, folder).recall("size") == {"screened": 9}
-    nowhere = Session(task, Plan())
-    nowhere.remember("size", 3)
-    assert nowhere.recall("size") is None
