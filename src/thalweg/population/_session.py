@@ -41,7 +41,7 @@ class Session:
         population = Population(self.task, members, plan or self.plan)
         self.populations[name] = population
         if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
-            self.control.on_note("Compiling the kernel, once for this machine and version: about 20 s.")
+            self.control.on_note("Compiling the kernel, once for this machine and version: about 30 s.")
         if self.folder is not None:
             self._checkpoints[name] = Checkpointer(population, self.folder, name)
             done = sum(population.step(n) for n in range(len(population)))
