@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from thalweg.population._checkpoint import Checkpointer, write_history
 from thalweg.population._control import Control
-from thalweg.population._kernel import is_compiled
+from thalweg.population._kernel_cache import is_compiled
 from thalweg.population._planner import Plan
 from thalweg.population._population import Population, Record
 from thalweg.recipes import Member
