@@ -52,10 +52,14 @@ class Session:
     def run(self, name: str, *, which: Sequence[int] | None = None, epochs: int | None = None) -> bool:
         """Advances a population; returns False where the run was cancelled before all were there."""
         checkpoint = self._checkpoints.get(name)
-        control = self.control
-        if checkpoint is not None:
-            control = replace(control, on_segment=checkpoint.save_if_due)
-        self.populations[name].run(control, which=which, epochs=epochs)
+
+        def on_segment() -> None:
+            if checkpoint is not None:
+                checkpoint.save_if_due()
+            if self.control.on_segment is not None:
+                self.control.on_segment()
+
+        self.populations[name].run(replace(self.control, on_segment=on_segment), which=which, epochs=epochs)
         if checkpoint is not None and self.control.cancelled:
             checkpoint.save()
         return not self.control.cancelled
