@@ -184,3 +184,55 @@ def test_a_tampered_model_is_refused(run, tmp_path):
     save_arrays(copy / "model.safetensors", {k: v[:1] for k, v in arrays.items()}, about)
     with pytest.raises(RunError, match="does not fit"):
         tw.predict(copy, np.zeros((1, 4)))
+
+
+def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):
+    asked = ["train", "digits", "--set", "epochs=12", "--seeds", "3"]
+    whole = thalweg(*asked, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thalweg", *asked, "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (tmp_path / "run/events.jsonl").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = thalweg("train", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("history.parquet", "recipe.toml", "model.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes(), name
+
+
+def test_resume_takes_runs_of_its_own_command(run, tmp_path):
+    done = thalweg("train", "--resume", str(run), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Use thalweg tune --resume." in done.stderr
+
+
+def test_two_processes_do_not_write_one_run(run):
+    folder = RunFolder(run)
+    with folder.locked():
+        done = thalweg("tune", "--resume", "run", cwd=run.parent)
+    assert done.returncode == 2
+    assert "being written by another process" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_epochs_may_vary(tmp_path):
+    result = tw.tune("iris", tw.Recipe(widths=(4,), epochs=3, batch_size=16), vary=["epochs=1,6", "lr=0.01,0.1"], seeds=2)
+    assert result.complete
+    assert {record.epoch for record in result.history["screening"]} >= {1, 6}
+
+
+def test_a_search_larger_than_memory_is_capped():
+    from thalweg.studies import Budget, plan_search
+
+    task = tw.load_task("fashion-mnist")
+    base = tw.Recipe(widths=(4096,), epochs=1, batch_size=1000)
+    axes = [tw.Axis(field="lr", low=1e-4, high=1e-1, scale="log")]
+    size = plan_search(task, base, axes, budget=Budget(steps=1e9), seeds=2, seed=0, plan=tw.Plan())
+    assert 8 <= size.screened <= (4 << 30) // (3 * 8 * 784 * 4096)

@@ -40,6 +40,7 @@ _RUN = [
     click.option("--seed", default=0, show_default=True, help="Seed of the run; the same seed gives the same run."),
     click.option("--out", metavar="FOLDER", help="Run folder to write. Default: a new one under runs/."),
     click.option("--threads", type=int, help="Cores to use. Default: all."),
+    click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run, as it was started."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
 ]
 
@@ -104,6 +105,8 @@ def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes:
             raise InputError("--set", "given once for each field", change, f"{name.strip()} is set twice.")
         name = name.strip()
         values[name] = parse_value(name, text, what="--set field")
+    if ":" in values.get("model", "") and "init" not in values:
+        values["init"] = "keep"  # as --model does: your own module draws its own weights
     return base.changed(**values)
 
 
@@ -125,3 +128,30 @@ def run_path(out: str | None, name: str) -> Path:
     from thalweg.store import new_run_path
 
     return new_run_path("runs", name)
+
+
+def resume_run(ctx: click.Context, run: str, what: str) -> Any:
+    """Returns the result of a run that goes on.
+
+    Raises:
+        InputError: where any other option is given, or the run is of another command.
+    """
+    from click.core import ParameterSource
+
+    from thalweg.cli._progress import controlled
+    from thalweg.core import InputError
+    from thalweg.store import RunFolder
+    from thalweg.workflows import resume
+
+    for parameter in ctx.command.params:
+        given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in ("resumed", "as_json"):
+            name = "DATA" if parameter.name == "data" else parameter.opts[0]
+            raise InputError(name, "left out with --resume: the run goes on as it was started")
+    kind = RunFolder(run).kind
+    if kind != ctx.command.name:
+        raise InputError(
+            "--resume", f"a {ctx.command.name} run", f"{run}, a {kind} run", f"Use thalweg {kind} --resume."
+        )
+    with controlled(what) as control:
+        return resume(run, control=control)

@@ -6,9 +6,17 @@ import json
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from thalweg.cli._options import base_recipe, data_options, load, plan_of, recipe_options, run_options, run_path
+from thalweg.cli._options import (
+    base_recipe,
+    data_options,
+    load,
+    plan_of,
+    recipe_options,
+    resume_run,
+    run_options,
+    run_path,
+)
 from thalweg.cli._progress import controlled, say_at_start
 
 
@@ -24,7 +32,6 @@ from thalweg.cli._progress import controlled, say_at_start
 @click.option("--budget", metavar="AMOUNT", help="60s, 10m or 2e6steps (steps summed over all members).")
 @click.option("--seeds", default=10, show_default=True, help="Fresh seeds that confirm the winner.")
 @run_options
-@click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run, as it was started.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -47,20 +54,14 @@ def command(
     Hundreds of recipes are screened, the better ones train for longer, the finalists are compared on fresh
     seeds, and the test rows are opened once.
     """
-    from thalweg.core import InputError
-    from thalweg.workflows import resume, tune
+    from thalweg.workflows import tune
 
-    with controlled("tuning") as control:
-        if resumed is not None:
-            for parameter in ctx.command.params:
-                given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-                if given and parameter.name not in ("resumed", "as_json"):
-                    name = "DATA" if parameter.name == "data" else parameter.opts[0]
-                    raise InputError(name, "left out with --resume: the run goes on as it was started")
-            result = resume(resumed, control=control)
-        else:
-            task, source = load(data, **options)
-            recipe = base_recipe(task, model, recipe_file, changes)
+    if resumed is not None:
+        result = resume_run(ctx, resumed, "tuning")
+    else:
+        task, source = load(data, **options)
+        recipe = base_recipe(task, model, recipe_file, changes)
+        with controlled("tuning") as control:
             say_at_start(control, task.notes)
             result = tune(
                 task,

@@ -67,7 +67,7 @@ def rank(population: Population, which: list[int], *, higher_is_better: bool, ep
     """
 
     def key(number: int) -> tuple[float, float, float, int]:
-        record = population.last_record(number, epochs=epochs)
+        record = population.standing(number, epochs=epochs)
         diverged = population.diverged_at(number)
         if diverged is not None and epochs is not None:
             diverged = diverged if diverged < epochs * population.pace(number).steps_per_epoch else None

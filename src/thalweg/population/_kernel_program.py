@@ -16,12 +16,12 @@ from threadpoolctl import ThreadpoolController
 from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
-from thalweg.population import _kernel
+from thalweg.population import _kernel, _kernel_layers, _kernel_pieces
 from thalweg.population._contract import Program, Snapshot, penalty_strengths
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
-_NORMS = {"none": _kernel.NORM_NONE, "batch": _kernel.NORM_BATCH, "layer": _kernel.NORM_LAYER}
+_NORMS = {"none": _kernel_layers.NORM_NONE, "batch": _kernel_layers.NORM_BATCH, "layer": _kernel_layers.NORM_LAYER}
 _PREDICT_CHUNK = 256
 #: segments start on a boundary of 16 numbers, so that the same shapes have the same alignment
 _ALIGN = 16
@@ -59,7 +59,7 @@ def _lay_out(specs: Sequence[Any]) -> tuple[dict[str, tuple[int, tuple[int, ...]
 
 def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_places: dict[str, Any]) -> np.ndarray:
     """Returns the (L, 12) rows that the kernel reads, in the order of the layers."""
-    k = _kernel
+    k = _kernel_layers
     by_role: dict[tuple[int, str], int] = {}
     for spec in architecture.parameters:
         by_role[spec.layer, spec.role] = places[spec.name][0]
@@ -77,7 +77,7 @@ def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_plac
         layer = architecture.hidden[index]
         row[k.IN], row[k.OUT], row[k.PIECES] = layer.in_dim, layer.out_dim, layer.pieces
         row[k.NORM] = _NORMS[layer.norm]
-        row[k.ACTIVATION] = k.KERNEL_ACTIVATIONS.index(layer.activation)
+        row[k.ACTIVATION] = _kernel_pieces.KERNEL_ACTIVATIONS.index(layer.activation)
         for column, role in (
             (k.SCALE, "norm_scale"),
             (k.SHIFT, "norm_shift"),
@@ -124,9 +124,9 @@ class KernelProgram(Program):
         """Returns why the kernel cannot run a recipe, or None where it can."""
         if recipe.model not in ("linear", "mlp"):
             return f"the kernel trains linear models and MLPs, not {recipe.model}"
-        if recipe.optimizer not in _kernel.KERNEL_RULES:
+        if recipe.optimizer not in _kernel_pieces.KERNEL_RULES:
             return f"{recipe.optimizer} is not an elementwise rule of the kernel"
-        if recipe.activation not in _kernel.KERNEL_ACTIVATIONS:
+        if recipe.activation not in _kernel_pieces.KERNEL_ACTIVATIONS:
             return f"the activation {recipe.activation} is not built in"
         return None
 
@@ -231,8 +231,8 @@ class KernelProgram(Program):
             pace.batch_size,
             pace.steps_per_epoch,
             coefficients,
-            _kernel.KERNEL_RULES.index(recipe.optimizer),
-            _kernel.KERNEL_LOSSES.index(self.task.loss),
+            _kernel_pieces.KERNEL_RULES.index(recipe.optimizer),
+            _kernel_pieces.KERNEL_LOSSES.index(self.task.loss),
             real(LOSSES[self.task.loss].parameter or 0),
             real(recipe.label_smoothing),
             float(recipe.dropout),  # compared in float64, as the loop does
@@ -333,7 +333,7 @@ def kernel_loss(loss: str, out: np.ndarray, y: np.ndarray) -> float:
     """Returns the mean loss of outputs (n, K) against targets, without label smoothing; one core, no torch."""
     y_real, y_class = _targets(y, out.dtype)
     parameter = out.dtype.type(LOSSES[loss].parameter or 0)
-    return float(_kernel.mean_loss(_kernel.KERNEL_LOSSES.index(loss), out, y_real, y_class, parameter))
+    return float(_kernel.mean_loss(_kernel_pieces.KERNEL_LOSSES.index(loss), out, y_real, y_class, parameter))
 
 
 def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:

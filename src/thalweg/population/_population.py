@@ -319,6 +319,16 @@ class Population:
         records = self._records.get(number, [])
         return next((r for r in reversed(records) if epochs is None or r.epoch <= epochs), None)
 
+    def standing(self, number: int, *, epochs: int | None = None) -> Record | None:
+        """Returns the evaluation of the state that a member has to show (within so many epochs), or None.
+
+        That is its latest one; with early stopping the one with the least validation loss, whose state is restored.
+        """
+        if self.members[number].recipe.patience is None:
+            return self.last_record(number, epochs=epochs)
+        known = [r for r in self._records.get(number, []) if epochs is None or r.epoch <= epochs]
+        return min(known, key=lambda record: record.validation_loss, default=None)
+
     def _add_record(self, record: Record) -> None:
         self.history.append(record)
         self._records.setdefault(record.member, []).append(record)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from thalweg.population._checkpoint import Checkpointer, write_history
 from thalweg.population._control import Control
-from thalweg.population._kernel import is_compiled
+from thalweg.population._kernel_cache import is_compiled
 from thalweg.population._planner import Plan
 from thalweg.population._population import Population, Record
 from thalweg.recipes import Member
@@ -41,7 +41,7 @@ class Session:
         population = Population(self.task, members, plan or self.plan)
         self.populations[name] = population
         if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
-            self.control.on_note("Compiling the kernel, once for this machine and version: about 20 s.")
+            self.control.on_note("Compiling the kernel, once for this machine and version: about 30 s.")
         if self.folder is not None:
             self._checkpoints[name] = Checkpointer(population, self.folder, name)
             done = sum(population.step(n) for n in range(len(population)))
@@ -52,10 +52,14 @@ class Session:
     def run(self, name: str, *, which: Sequence[int] | None = None, epochs: int | None = None) -> bool:
         """Advances a population; returns False where the run was cancelled before all were there."""
         checkpoint = self._checkpoints.get(name)
-        control = self.control
-        if checkpoint is not None:
-            control = replace(control, on_segment=checkpoint.save_if_due)
-        self.populations[name].run(control, which=which, epochs=epochs)
+
+        def on_segment() -> None:
+            if checkpoint is not None:
+                checkpoint.save_if_due()
+            if self.control.on_segment is not None:
+                self.control.on_segment()
+
+        self.populations[name].run(replace(self.control, on_segment=on_segment), which=which, epochs=epochs)
         if checkpoint is not None and self.control.cancelled:
             checkpoint.save()
         return not self.control.cancelled

@@ -93,7 +93,9 @@ def train_text(result: TrainResult) -> str:
     if result.diverged:
         told = ", ".join(f"seed {seed} at step {step:,}" for seed, step in list(result.diverged.items())[:5])
         more = "" if len(result.diverged) <= 5 else ", ..."
-        text = f"Diverged (the loss stopped being finite): {told}{more}. Scores are of the other seeds."
+        text = f"Diverged (the loss stopped being finite): {told}{more}."
+        if len(result.diverged) < len(result.seeds):
+            text += " Scores are of the other seeds."
         lines += ["", *_wrap(text, "")]
     lines += _notes(task.notes)
     lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {_device(result)}."]

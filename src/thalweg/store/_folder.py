@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import time
@@ -88,6 +89,20 @@ class RunFolder:
     def kind(self) -> str:
         """What kind of run it is: tune, train, ..."""
         return str(self.about["kind"])
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process, so that no other goes on with it at the same time.
+
+        Raises:
+            RunError: where another process holds it.
+        """
+        try:
+            with open(self.path / ".lock", "w") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield  # closing the file, or the end of the process, lets the lock go
+        except BlockingIOError:
+            raise RunError(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
 
     # ---- plain data ---------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ FINALISTS = 8
 #: the heats in which they are: (recipes, seeds)
 HEATS = ((FINALISTS, 3), (3, 4))
 _LEAST_SCREENED = FINALISTS
+#: what the members of a screening may take of the memory
+_MOST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,27 +115,36 @@ def size_search(
     default = DEFAULT_SCREENED[plan.program_for(task, base)[0]]
     sample = draw(64)
     per_epoch = float(np.mean([num_rows // (r.batch_size or num_rows) for r in sample]))
+    epochs = max(recipe.epochs for recipe in sample)
     limit = budget.steps
     if budget.seconds is not None:
         limit = budget.seconds * _probe_rate(task, sample[:: max(1, len(sample) // 16)], plan)
     if limit is None:
         found = len(draw(default))
-        return Size(screened=found, seeds=seeds, steps=_predict(found, base.epochs, per_epoch, seeds))
-    least = _predict(_LEAST_SCREENED, base.epochs, per_epoch, seeds)
+        return Size(screened=found, seeds=seeds, steps=_predict(found, epochs, per_epoch, seeds))
+    least = _predict(_LEAST_SCREENED, epochs, per_epoch, seeds)
     if least > limit:
         got = f"{limit:,.0f} member-steps"
         raise InputError(
             "--budget",
-            f"at least {least:,.0f} member-steps for {base.epochs} epochs and {seeds} seeds",
+            f"at least {least:,.0f} member-steps for {epochs} epochs and {seeds} seeds",
             got,
             "Give more, or fewer epochs (--set epochs=10) or --seeds.",
         )
-    low, high = _LEAST_SCREENED, 1_000_000
+    low, high = _LEAST_SCREENED, max(_LEAST_SCREENED, _most_in_memory(task, sample, plan))
     while low < high:  # the largest search that fits
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _predict(middle, base.epochs, per_epoch, seeds) <= limit else (low, middle - 1)
+        low, high = (middle, high) if _predict(middle, epochs, per_epoch, seeds) <= limit else (low, middle - 1)
     found = len(draw(low))
-    return Size(screened=found, seeds=seeds, steps=_predict(found, base.epochs, per_epoch, seeds))
+    return Size(screened=found, seeds=seeds, steps=_predict(found, epochs, per_epoch, seeds))
+
+
+def _most_in_memory(task: Task, sample: list[Recipe], plan: Plan) -> int:
+    """Returns how many members fit: parameters and two slots each, of the largest model in the sample."""
+    members = [Member(recipe=recipe, seed=0) for recipe in {r.widths: r for r in sample}.values()]
+    population = Population(task, members, plan)
+    largest = max(p.num_parameters(n) for p in population.programs for n in range(len(p.members)))
+    return int(_MOST_BYTES // (3 * 8 * largest))
 
 
 def _predict(screened: int, epochs: int, per_epoch: float, seeds: int) -> int:

@@ -161,15 +161,16 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
 
     screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
     brackets = split_brackets(len(recipes), size=BRACKET)
-    first_rung = halving_rungs(len(brackets[0]), base.epochs, finalists=BRACKET_FINALISTS)[0].epochs
+    longest = max(recipe.epochs for recipe in recipes)
+    first_rung = halving_rungs(len(brackets[0]), longest, finalists=BRACKET_FINALISTS)[0].epochs
     survivors = run_halving(
-        session, "screening", brackets, base.epochs, finalists=BRACKET_FINALISTS, higher_is_better=higher
+        session, "screening", brackets, longest, finalists=BRACKET_FINALISTS, higher_is_better=higher
     )
     ranked = survivors or _best_so_far(screening, higher_is_better=higher)
     if not ranked:
         return None
     first = _first_scores(screening, first_rung)
-    last = screening.last_record(ranked[0])
+    last = screening.standing(ranked[0])
     found = Tuning(
         axes=tuple(axes),
         size=size,
@@ -203,7 +204,7 @@ def _first_scores(population: Population, epochs: int) -> dict[int, float]:
     """Returns member -> score at the first rung, for the members that got there; NaN where it was not finite."""
     scores: dict[int, float] = {}
     for n in range(len(population)):
-        record, diverged = population.last_record(n, epochs=epochs), population.diverged_at(n)
+        record, diverged = population.standing(n, epochs=epochs), population.diverged_at(n)
         if diverged is not None and diverged < epochs * population.pace(n).steps_per_epoch:
             scores[n] = float("nan")
         elif record is not None:

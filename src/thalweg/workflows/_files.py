@@ -1,4 +1,4 @@
-"""The files of a run that hold the task, the model and the report."""
+"""What the workflows share: the recipe that a call named, and the files of a run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import render, write_atomically, write_text
+from thalweg.core import InputError, render, write_atomically, write_text
 from thalweg.population import Plan, Population, Session
-from thalweg.recipes import Member, Recipe
+from thalweg.recipes import Member, Recipe, default_recipe, recipe_to_text
 from thalweg.store import RunFolder, save_arrays
 from thalweg.tasks import Task
 
@@ -76,10 +76,40 @@ def save_model(folder: RunFolder, population: Population) -> None:
     save_arrays(folder.path / "model.safetensors", arrays, {"seed": population.members[0].seed})
 
 
-def save_report(folder: RunFolder, result: Any) -> None:
-    """Writes `summary.txt`, `report.html` and, where a model of a built-in kind was saved, `train.py`."""
+def seconds_spent(folder: RunFolder | None) -> float:
+    """Returns the wall-clock time of the sittings before."""
+    if folder is None or not folder.has("timing.json"):
+        return 0.0
+    return float(folder.read_json("timing.json")["seconds"])
+
+
+def base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
+    """Returns the recipe that a call named: itself, that of a `--model` text, or the default."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    changes = {} if task.batch_size_hint is None else {"batch_size": task.batch_size_hint}
+    return default_recipe(len(task.train), model=recipe or "mlp", **changes)
+
+
+def write_files(folder: RunFolder, session: Session, result: Any, saved: Population | None) -> None:
+    """Writes the files of a run, result.json last: where that exists, all others do.
+
+    `train.py` is written for models of built-in pieces; the log says why where it is not.
+    """
+    folder.write_json("timing.json", {"seconds": result.seconds})
+    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
+    runner_up = getattr(getattr(result, "tuning", None), "runner_up", None)
+    if runner_up is not None:
+        write_text(folder.path / "runner_up.toml", recipe_to_text(runner_up))
+    session.merge_history()
+    save_task(folder, result.task)
+    if saved is not None:
+        save_model(folder, saved)
+        try:
+            write_text(folder.path / "train.py", render(result, "script"))
+        except InputError as error:
+            folder.log("no script", {"reason": str(error)})
     write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
-    recipe: Recipe = result.recipe
-    if result.model_seed is not None and ":" not in recipe.model:
-        write_text(folder.path / "train.py", render(result, "script"))
+    folder.write_json("result.json" if result.complete else "result.partial.json", result.to_json())
+    folder.log("finished" if result.complete else "interrupted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.population import Control, Plan, Population, Session, default_plan
-from thalweg.recipes import Axis, Recipe, default_axes, default_recipe, parse_axis, recipe_from_text, recipe_to_text
+from thalweg.population import Control, Plan, Session, default_plan
+from thalweg.recipes import Axis, Recipe, default_axes, parse_axis, recipe_to_text
 from thalweg.store import RunFolder, check_new
 from thalweg.studies import Budget, Size, parse_budget, plan_search, search
 from thalweg.tasks import Task, load_task
-from thalweg.workflows._files import save_model, save_report, save_task, task_fingerprint, train_saved_model
+from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
 from thalweg.workflows._results import TuneResult
 
 #: fresh seeds of the confirmation
@@ -64,7 +65,7 @@ def tune(
     if out is not None:
         check_new(out)
     loaded = load_task(task)
-    base = _base_recipe(loaded, recipe)
+    base = base_recipe(loaded, recipe)
     axes = find_axes(loaded, base, vary, fixed)
     limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
     plan = plan or default_plan()
@@ -83,47 +84,10 @@ def tune(
         }
         folder = RunFolder.create(out, "tune", request)
         folder.write_json("size.json", asdict(size))
-    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
+    return run_search(loaded, base, axes, size, seeds, seed, plan, control, folder)
 
 
-def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult:
-    """Goes on with an interrupted run, under its stored plan, to the result that it would have had.
-
-    Args:
-        run: The run folder.
-        task: The data, where the run was started from Python objects; a run from a name or file loads it itself.
-        control: Pause, cancel, progress.
-
-    Raises:
-        InputError: where the data is needed, or is not the data of the run.
-        RunError: where the folder is no run, or is damaged.
-    """
-    folder = RunFolder(run)
-    if folder.kind != "tune":
-        raise RunError(f"{run} holds a {folder.kind} run; only tune runs can be resumed.")
-    about = folder.about
-    try:
-        base = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
-        axes = [axis_from_json(axis) for axis in about["axes"]]
-        budget, plan = Budget(**about["budget"]), Plan(**about["plan"])
-        source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
-        size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
-    if task is None and source is None:
-        raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
-    loaded = load_task(**source) if task is None else load_task(task)
-    if task_fingerprint(loaded) != fingerprint:
-        raise InputError(
-            "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
-        )
-    if size is None:  # killed before it was written
-        size = plan_search(loaded, base, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
-        folder.write_json("size.json", asdict(size))
-    return _run(loaded, base, axes, size, seeds, seed, plan, control, folder)
-
-
-def _run(
+def run_search(
     task: Task,
     base: Recipe,
     axes: list[Axis],
@@ -134,61 +98,31 @@ def _run(
     control: Control | None,
     folder: RunFolder | None,
 ) -> TuneResult:
-    started = time.monotonic()
-    spent = folder.read_json("timing.json")["seconds"] if folder is not None and folder.has("timing.json") else 0.0
+    """Returns the result of a search that was begun or is gone on with, and writes its files."""
+    started, spent = time.monotonic(), seconds_spent(folder)
     session = Session(task, plan, control, folder)
-    found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
-    if found is None:
-        raise RunError("interrupted before the first recipe was evaluated." + _resume_hint(folder))
-    saved = None
-    if found.validation is not None and folder is not None:
-        saved = train_saved_model(session, found.recommended, found.validation.seeds[0])
-    result = TuneResult(
-        task=task,
-        base=base,
-        plan=plan,
-        tuning=found,
-        history={name: session.history(name) for name in session.populations},
-        seconds=spent + time.monotonic() - started,
-        complete=not session.control.cancelled,
-        model_seed=None if saved is None else saved.members[0].seed,
-        run=None if folder is None else folder.path,
-    )
-    if folder is not None:
-        _write(folder, session, result, saved)
+    with contextlib.nullcontext() if folder is None else folder.locked():
+        found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
+        if found is None:
+            hint = "" if folder is None else f" Go on with: thalweg tune --resume {folder.path}"
+            raise RunError(f"interrupted before the first recipe was evaluated.{hint}")
+        saved = None
+        if found.validation is not None and folder is not None:
+            saved = train_saved_model(session, found.recommended, found.validation.seeds[0])
+        result = TuneResult(
+            task=task,
+            base=base,
+            plan=plan,
+            tuning=found,
+            history={name: session.history(name) for name in session.populations},
+            seconds=spent + time.monotonic() - started,
+            complete=not session.control.cancelled,
+            model_seed=None if saved is None else saved.members[0].seed,
+            run=None if folder is None else folder.path,
+        )
+        if folder is not None:
+            write_files(folder, session, result, saved)
     return result
-
-
-def _resume_hint(folder: RunFolder | None) -> str:
-    return "" if folder is None else f" Go on with: thalweg tune --resume {folder.path}"
-
-
-def _write(folder: RunFolder, session: Session, result: TuneResult, saved: Population | None) -> None:
-    """Writes the files of a run, result.json last: where that exists, all others do."""
-    from thalweg.core import write_text
-
-    folder.write_json("timing.json", {"seconds": result.seconds})
-    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
-    session.merge_history()
-    save_task(folder, result.task)
-    if result.tuning.runner_up is not None:
-        write_text(folder.path / "runner_up.toml", recipe_to_text(result.tuning.runner_up))
-    if saved is not None:
-        save_model(folder, saved)
-    save_report(folder, result)
-    if result.complete:
-        folder.write_json("result.json", result.to_json())
-        folder.log("finished")
-    else:
-        folder.write_json("result.partial.json", result.to_json())
-        folder.log("interrupted")
-
-
-def _base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
-    if isinstance(recipe, Recipe):
-        return recipe
-    changes = {} if task.batch_size_hint is None else {"batch_size": task.batch_size_hint}
-    return default_recipe(len(task.train), model=recipe or "mlp", **changes)
 
 
 def find_axes(task: Task, base: Recipe, vary: Sequence[Axis | str] | None, fixed: Sequence[str] = ()) -> list[Axis]:

@@ -1,0 +1,64 @@
+"""`resume`: an interrupted run goes on, under its stored plan, to the result that it would have had."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from thalweg.core import InputError, RunError
+from thalweg.population import Control, Plan
+from thalweg.recipes import recipe_from_text
+from thalweg.store import RunFolder
+from thalweg.studies import Budget, Size, plan_search
+from thalweg.tasks import Task, load_task
+from thalweg.workflows._files import task_fingerprint
+from thalweg.workflows._results import TrainResult, TuneResult
+from thalweg.workflows._train import run_training
+from thalweg.workflows._tune import axis_from_json, run_search
+
+
+def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult | TrainResult:
+    """Returns the result of an interrupted run, of the kind that it is.
+
+    Args:
+        run: The run folder.
+        task: The data, where the run was started from Python objects; a run from a name or file loads it itself.
+        control: Pause, cancel, progress.
+
+    Raises:
+        InputError: where the data is needed, or is not the data of the run.
+        RunError: where the folder is no run, is damaged, or another process writes it.
+    """
+    folder = RunFolder(run)
+    about = folder.about
+    try:
+        recipe = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
+        plan = Plan(**about["plan"])
+        source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
+        if folder.kind == "tune":
+            axes = [axis_from_json(axis) for axis in about["axes"]]
+            budget = Budget(**about["budget"])
+            size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
+    if folder.kind not in ("tune", "train"):
+        raise RunError(f"{run} holds a {folder.kind} run; only tune and train runs can be resumed.")
+    loaded = _same_data(source, task, fingerprint)
+    if folder.kind == "train":
+        return run_training(loaded, recipe, seeds, seed, plan, control, folder)
+    if size is None:  # killed before it was written
+        size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
+        folder.write_json("size.json", asdict(size))
+    return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)
+
+
+def _same_data(source: dict[str, Any] | None, task: Any, fingerprint: str) -> Task:
+    if task is None and source is None:
+        raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
+    loaded = load_task(task) if task is not None else load_task(**(source or {}))
+    if task_fingerprint(loaded) != fingerprint:
+        raise InputError(
+            "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
+        )
+    return loaded
