@@ -11,7 +11,9 @@ from thalweg.cli._main import cli
 
 def cli_reference() -> str:
     """Returns the page: the help of every command, 100 columns wide."""
-    parts = ["# Command line\n\nMade from the help by `python docs/reference/make_cli.py`; a test holds the two together.\n"]
+    parts = [
+        "# Command line\n\nMade from the help by `python docs/reference/make_cli.py`; a test holds the two together.\n"
+    ]
     root = click.Context(cli, info_name="thalweg", terminal_width=100, max_content_width=100)
     parts.append(f"```\n{cli.get_help(root)}\n```\n")
     for name in cli.list_commands(root):

@@ -223,7 +223,9 @@ def test_two_processes_do_not_write_one_run(run):
 
 
 def test_epochs_may_vary(tmp_path):
-    result = tw.tune("iris", tw.Recipe(widths=(4,), epochs=3, batch_size=16), vary=["epochs=1,6", "lr=0.01,0.1"], seeds=2)
+    result = tw.tune(
+        "iris", tw.Recipe(widths=(4,), epochs=3, batch_size=16), vary=["epochs=1,6", "lr=0.01,0.1"], seeds=2
+    )
     assert result.complete
     assert {record.epoch for record in result.history["screening"]} >= {1, 6}
 
