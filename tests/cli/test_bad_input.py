@@ -149,7 +149,7 @@ CASES = [
     ("tune --resume no_kind", "run.json is damaged .it does not say what kind"),
     ("tune --resume half", "half/run.json is damaged"),
     ("tune --resume a_list", "a_list/run.json is damaged"),
-    ("tune --resume of_train", "holds a train run; only tune runs can be resumed"),
+    ("tune --resume of_train", "must be a tune run.*Use thalweg train --resume"),
     ("tune iris --resume half", "DATA must be left out with --resume: the run goes on as it was started"),
     ("tune --resume half --seeds 3", "--seeds must be left out with --resume"),
     # ---- the command line itself
