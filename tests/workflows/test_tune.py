@@ -230,6 +230,15 @@ def test_epochs_may_vary(tmp_path):
     assert {record.epoch for record in result.history["screening"]} >= {1, 6}
 
 
+def test_schedules_are_compared_at_full_length():
+    base = tw.Recipe(widths=(4,), epochs=9, batch_size=16)
+    result = tw.tune("iris", base, vary=["schedule=constant,cosine,one_cycle", "lr=0.001..0.1:12"], seeds=2)
+    last = {record.member: record.epoch for record in result.history["screening"]}
+    assert len(last) == len(result.tuning.screened) == 36
+    assert set(last.values()) == {9}
+    assert result.tuning.first_epochs == 9
+
+
 def test_a_search_larger_than_memory_is_capped():
     from thalweg.studies import Budget, plan_search
 

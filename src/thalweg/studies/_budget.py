@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from thalweg.core import InputError
 from thalweg.population import Plan, Population, halving_rungs, split_brackets
-from thalweg.recipes import Member, Recipe
+from thalweg.recipes import Axis, Member, Recipe
 from thalweg.tasks import Task
 
 #: recipes that a search screens by default, by the program that trains them
@@ -23,6 +23,8 @@ BRACKET_FINALISTS = 3
 FINALISTS = 8
 #: the heats in which they are: (recipes, seeds)
 HEATS = ((FINALISTS, 3), (3, 4))
+#: fields that only mean something at full length: where one of them varies, every recipe runs to its end
+FULL_LENGTH = frozenset({"schedule", "warmup", "schedule_gamma", "epochs", "patience"})
 _LEAST_SCREENED = FINALISTS
 #: what the members of a screening may take of the memory
 _MOST_BYTES = 4 << 30
@@ -89,9 +91,15 @@ class Size:
     steps: int
 
 
+def bracket_finalists(axes: Sequence[Axis], bracket: list[int]) -> int:
+    """Returns how many members of a bracket reach the full length, at least: all where an axis asks for it."""
+    return len(bracket) if any(axis.field in FULL_LENGTH for axis in axes) else BRACKET_FINALISTS
+
+
 def size_search(
     task: Task,
     base: Recipe,
+    axes: Sequence[Axis],
     draw: Callable[[int], list[Recipe]],
     *,
     budget: Budget,
@@ -103,6 +111,7 @@ def size_search(
     Args:
         task: What is optimised.
         base: The recipe that the search starts from.
+        axes: What varies.
         draw: Returns so many recipes of the search space.
         budget: What may be spent.
         seeds: Fresh seeds of the confirmation.
@@ -113,6 +122,8 @@ def size_search(
     """
     num_rows = len(task.train.rows)
     default = DEFAULT_SCREENED[plan.program_for(task, base)[0]]
+    if bracket_finalists(axes, list(range(default))) == default:
+        default //= 4  # at about the same cost
     sample = draw(64)
     per_epoch = float(np.mean([num_rows // (r.batch_size or num_rows) for r in sample]))
     epochs = max(recipe.epochs for recipe in sample)
@@ -121,8 +132,8 @@ def size_search(
         limit = budget.seconds * _probe_rate(task, sample[:: max(1, len(sample) // 16)], plan)
     if limit is None:
         found = len(draw(default))
-        return Size(screened=found, seeds=seeds, steps=_predict(found, epochs, per_epoch, seeds))
-    least = _predict(_LEAST_SCREENED, epochs, per_epoch, seeds)
+        return Size(screened=found, seeds=seeds, steps=_predict(axes, found, epochs, per_epoch, seeds))
+    least = _predict(axes, _LEAST_SCREENED, epochs, per_epoch, seeds)
     if least > limit:
         got = f"{limit:,.0f} member-steps"
         raise InputError(
@@ -134,9 +145,9 @@ def size_search(
     low, high = _LEAST_SCREENED, max(_LEAST_SCREENED, _most_in_memory(task, sample, plan))
     while low < high:  # the largest search that fits
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _predict(middle, epochs, per_epoch, seeds) <= limit else (low, middle - 1)
+        low, high = (middle, high) if _predict(axes, middle, epochs, per_epoch, seeds) <= limit else (low, middle - 1)
     found = len(draw(low))
-    return Size(screened=found, seeds=seeds, steps=_predict(found, epochs, per_epoch, seeds))
+    return Size(screened=found, seeds=seeds, steps=_predict(axes, found, epochs, per_epoch, seeds))
 
 
 def _most_in_memory(task: Task, sample: list[Recipe], plan: Plan) -> int:
@@ -147,12 +158,12 @@ def _most_in_memory(task: Task, sample: list[Recipe], plan: Plan) -> int:
     return int(_MOST_BYTES // (3 * 8 * largest))
 
 
-def _predict(screened: int, epochs: int, per_epoch: float, seeds: int) -> int:
+def _predict(axes: Sequence[Axis], screened: int, epochs: int, per_epoch: float, seeds: int) -> int:
     """Returns the member-steps of a search, from the mean steps of an epoch over the space."""
     total = 0.0
     for bracket in split_brackets(screened, size=BRACKET):
         before = 0
-        for rung in halving_rungs(len(bracket), epochs, finalists=BRACKET_FINALISTS):
+        for rung in halving_rungs(len(bracket), epochs, finalists=bracket_finalists(axes, bracket)):
             total += rung.members * (rung.epochs - before)
             before = rung.epochs
     total += sum(min(num, screened) * runs for num, runs in (*HEATS, (2, seeds))) * epochs

@@ -28,7 +28,7 @@ from thalweg.population import (
     split_brackets,
 )
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
-from thalweg.studies._budget import BRACKET, BRACKET_FINALISTS, FINALISTS, HEATS, Budget, Size, size_search
+from thalweg.studies._budget import BRACKET, FINALISTS, HEATS, Budget, Size, bracket_finalists, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
 from thalweg.tasks import METRICS, Task
 
@@ -134,7 +134,7 @@ def plan_search(
 
     checked = draw(64)
     check_recipes(task, checked, plan)
-    size = size_search(task, base, draw, budget=budget, seeds=seeds, plan=plan)
+    size = size_search(task, base, axes, draw, budget=budget, seeds=seeds, plan=plan)
     check_recipes(task, list(set(draw(size.screened)) - set(checked)), plan)
     return size
 
@@ -162,10 +162,9 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
     screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
     brackets = split_brackets(len(recipes), size=BRACKET)
     longest = max(recipe.epochs for recipe in recipes)
-    first_rung = halving_rungs(len(brackets[0]), longest, finalists=BRACKET_FINALISTS)[0].epochs
-    survivors = run_halving(
-        session, "screening", brackets, longest, finalists=BRACKET_FINALISTS, higher_is_better=higher
-    )
+    per_bracket = bracket_finalists(axes, brackets[0])
+    first_rung = halving_rungs(len(brackets[0]), longest, finalists=per_bracket)[0].epochs
+    survivors = run_halving(session, "screening", brackets, longest, finalists=per_bracket, higher_is_better=higher)
     ranked = survivors or _best_so_far(screening, higher_is_better=higher)
     if not ranked:
         return None
