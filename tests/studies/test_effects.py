@@ -32,7 +32,7 @@ def effects_of(columns, scores, *, diverged=None, higher_is_better=True, **scale
     axes = []
     for name in columns:
         scale = scales.get(name, "choice")
-        axes.append(AxisColumn(name, scale) if isinstance(scale, str) else AxisColumn(name, *scale))  # type: ignore
+        axes.append(AxisColumn(name, scale) if isinstance(scale, str) else AxisColumn(name, *scale))  # type: ignore[arg-type]
     values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     diverged = [None] * len(values) if diverged is None else diverged
     found = axis_effects(axes, values, scores, diverged, higher_is_better=higher_is_better)

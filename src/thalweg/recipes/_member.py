@@ -16,11 +16,9 @@ class Member:
         recipe: How it is optimised.
         seed: Of its stream: data order, random draws and, from a fresh start, the initial weights. Members of one seed
             share one stream, so they can be compared in pairs.
-        label: What the member is called in results.
         start: A `Snapshot` of an equal structure to continue from, or None for a fresh init.
     """
 
     recipe: Recipe
     seed: int
-    label: str = ""
     start: Any = None
