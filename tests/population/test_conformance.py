@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.population.conftest import BASE, every_recipe, small_task
 
-from thalweg.population import PROGRAMS, Plan, Population, Program, Snapshot
+from thalweg.population import PROGRAMS, Plan, Population, Program, Settings, Snapshot
 from thalweg.recipes import Member
 from thalweg.tasks import LOSSES
 
@@ -31,11 +31,11 @@ def assert_same_bits(a: Snapshot, b: Snapshot) -> None:
 
 
 def make(program: str, task, members, **options) -> Program:
-    return PROGRAMS[program](task, members, **options)
+    return PROGRAMS[program](task, members, Settings(**options))
 
 
 def skip_if_refused(program: str, task, recipe) -> None:
-    refusal = PROGRAMS[program].refuses(task, recipe)
+    refusal = PROGRAMS[program].refuses(task, recipe, Settings())
     if refusal is not None:
         pytest.skip(refusal)
 
@@ -70,12 +70,12 @@ def test_alone_in_company_permuted_cut_and_resumed_are_the_same_bits(program, ca
 @pytest.mark.parametrize("case", RECIPES)
 def test_every_program_agrees_with_the_loop_in_float64(case, task):
     recipe = RECIPES[case]
-    reference = make("loop", task, [Member(recipe=recipe, seed=1)], dtype="float64")
+    reference = make("loop", task, [Member(recipe=recipe, seed=1)], precision="float64")
     advance(reference, 6)
     for name in PROGRAMS:
-        if name == "loop" or PROGRAMS[name].refuses(task, recipe) is not None:
+        if name == "loop" or PROGRAMS[name].refuses(task, recipe, Settings()) is not None:
             continue
-        program = make(name, task, [Member(recipe=recipe, seed=1)], dtype="float64")
+        program = make(name, task, [Member(recipe=recipe, seed=1)], precision="float64")
         advance(program, 6)
         assert_close(program.snapshot(0), reference.snapshot(0))
         x = task.validation.x
@@ -97,7 +97,7 @@ def test_every_loss_agrees_with_the_loop_in_float64(kind, loss):
     task = small_task(kind, loss)
     smoothing = 0.1 if LOSSES[loss].link != "identity" else 0.0
     member = Member(recipe=BASE.changed(label_smoothing=smoothing), seed=1)
-    programs = [make(name, task, [member], dtype="float64") for name in PROGRAMS]
+    programs = [make(name, task, [member], precision="float64") for name in PROGRAMS]
     losses = [program.advance(np.array([6]), np.ones(1))[0] for program in programs]
     for program, found in zip(programs[:-1], losses[:-1], strict=True):
         np.testing.assert_allclose(found, losses[-1], rtol=1e-10)
@@ -138,9 +138,9 @@ def test_a_fork_that_changes_nothing_goes_on_as_the_original(program, task):
 
 def test_snapshots_move_between_programs(task):
     member = Member(recipe=BASE, seed=5)
-    kernel = make("kernel", task, [member], dtype="float64")
+    kernel = make("kernel", task, [member], precision="float64")
     advance(kernel, 4)
-    loop = make("loop", task, [Member(recipe=BASE, seed=5, start=kernel.snapshot(0))], dtype="float64")
+    loop = make("loop", task, [Member(recipe=BASE, seed=5, start=kernel.snapshot(0))], precision="float64")
     advance(kernel, 1)
     advance(loop, 1)
     assert_close(kernel.snapshot(0), loop.snapshot(0))

@@ -15,7 +15,7 @@ from tests.population.conftest import BASE, small_task
 from tests.population.test_conformance import assert_same_bits
 
 from thalweg.core import InputError, RunError
-from thalweg.population import PROGRAMS, Control, Plan, Population, check_recipes, default_plan
+from thalweg.population import PROGRAMS, Control, Plan, Population, Settings, check_recipes, default_plan
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task, load_task
 
@@ -95,7 +95,7 @@ def test_a_record_is_an_epoch(task):
 
 def test_the_train_loss_is_the_mean_of_the_batches(task):
     member = Member(recipe=BASE, seed=0)
-    program = PROGRAMS["kernel"](task, [member])
+    program = PROGRAMS["kernel"](task, [member], Settings())
     steps = program.paces[0].steps_per_epoch
     first = program.advance(np.array([steps]), np.ones(1))[0]
     population = Population(task, [member])
@@ -267,7 +267,7 @@ def test_a_population_says_what_runs_it(task):
     assert len(population.history) == 2
 
 
-@pytest.mark.parametrize("fields", [{"program": "vamp"}, {"dtype": "float16"}, {"threads": 0}, {"threads": 1.5}])
+@pytest.mark.parametrize("fields", [{"program": "vamp"}, {"precision": "float16"}, {"threads": 0}, {"threads": 1.5}])
 def test_plans_that_cannot_be(fields):
     with pytest.raises(InputError, match=f"^{next(iter(fields))} must be"):
         Plan(**fields)

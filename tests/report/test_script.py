@@ -111,7 +111,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], t
     for number, (case, (name, recipe, changes)) in enumerate(_cases().items()):
         task = dataclasses.replace(tasks[name], **changes)  # type: ignore[arg-type]
         for dtype in ("float32", "float64"):
-            population = Population(task, [Member(recipe=recipe, seed=5)], Plan(dtype=dtype))
+            population = Population(task, [Member(recipe=recipe, seed=5)], Plan(precision=dtype))
             population.run()
             assert population.diverged_at(0) is None, case
             theirs[case, dtype] = population.outputs([0], task.test.x)[0]
@@ -153,7 +153,7 @@ def test_another_seed_is_told_apart(outputs):
     _, other = outputs["init he", "float64"]
     assert ours.shape != other.shape or np.abs(ours - other).max() > 1e-3
     task, recipe = load_task("iris"), _cases()["rule adamw"][1]
-    population = Population(task, [Member(recipe=recipe, seed=6)], Plan(dtype="float64"))
+    population = Population(task, [Member(recipe=recipe, seed=6)], Plan(precision="float64"))
     population.run()
     assert np.abs(population.outputs([0], task.test.x)[0] - ours).max() > 1e-2
 

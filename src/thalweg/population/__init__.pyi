@@ -4,6 +4,7 @@ from ._checkpoint import read_history as read_history
 from ._checkpoint import write_history as write_history
 from ._contract import Pace as Pace
 from ._contract import Program as Program
+from ._contract import Settings as Settings
 from ._contract import Snapshot as Snapshot
 from ._control import Control as Control
 from ._halving import Rung as Rung

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thalweg.core import epoch_order
+from thalweg.core import check_choice, check_number, epoch_order
 from thalweg.optim import RULES, SCHEDULES
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
@@ -50,6 +50,42 @@ class Pace:
         return cls(batch_size=batch_size, steps_per_epoch=steps_per_epoch, total_steps=steps_per_epoch * recipe.epochs)
 
 
+PRECISIONS = ("float32", "float64", "bfloat16", "tf32")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every program of a run is told about the machine. Under equal settings a member gives equal bits.
+
+    Args:
+        precision: Of the matrix products. Weights and optimizer state are float64 for float64, else float32.
+        threads: Cores that work side by side.
+        device: Where the members train.
+        micro_batch: Most rows of a batch in memory at once; None for whole batches. The gradient is of the batch.
+
+    Raises:
+        InputError: for a precision or device that there is not, no threads, an empty micro-batch.
+    """
+
+    precision: str = "float32"
+    threads: int = 1
+    device: str = "cpu"
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("device", self.device, DEVICES)
+        check_number("threads", self.threads, least=1, integer=True)
+        if self.micro_batch is not None:
+            check_number("micro_batch", self.micro_batch, least=1, integer=True)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of weights and optimizer state."""
+        return np.dtype(np.float64 if self.precision == "float64" else np.float32)
+
+
 class Program(ABC):
     """How a cohort advances. One conformance suite holds every program to this contract.
 
@@ -64,11 +100,11 @@ class Program(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, task: Task, members: Sequence[Member], *, dtype: str = "float32", threads: int = 1) -> None:
+    def __init__(self, task: Task, members: Sequence[Member], settings: Settings) -> None:
         self.task = task
         self.members = list(members)
-        self.dtype = np.dtype(dtype)
-        self.threads = threads
+        self.settings = settings
+        self.dtype = settings.dtype
         num_rows = len(task.train.rows)
         self.paces = [Pace.of(member.recipe, num_rows) for member in members]
         self.step = np.zeros(len(self.members), np.int64)
@@ -77,8 +113,8 @@ class Program(ABC):
 
     @classmethod
     @abstractmethod
-    def refuses(cls, task: Task, recipe: Recipe) -> str | None:
-        """Returns why this program cannot run the recipe, in a clause, or None where it can."""
+    def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
+        """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
 
     @abstractmethod
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:

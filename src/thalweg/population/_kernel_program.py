@@ -17,7 +17,7 @@ from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel, _kernel_layers, _kernel_pieces
-from thalweg.population._contract import Program, Snapshot, penalty_strengths
+from thalweg.population._contract import Program, Settings, Snapshot, penalty_strengths
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
@@ -107,8 +107,8 @@ class KernelProgram(Program):
 
     name: ClassVar[str] = "kernel"
 
-    def __init__(self, task: Task, members: Sequence[Member], *, dtype: str = "float32", threads: int = 1) -> None:
-        super().__init__(task, members, dtype=dtype, threads=threads)
+    def __init__(self, task: Task, members: Sequence[Member], settings: Settings) -> None:
+        super().__init__(task, members, settings)
         self._x = _flat_rows(task.train.x, self.dtype)
         self._y_real, self._y_class = _targets(task.train.y, self.dtype)
         self._packings: dict[Any, _Packing] = {}
@@ -120,8 +120,10 @@ class KernelProgram(Program):
             self._add(index, member)
 
     @classmethod
-    def refuses(cls, task: Task, recipe: Recipe) -> str | None:
+    def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
         """Returns why the kernel cannot run a recipe, or None where it can."""
+        if settings.device != "cpu" or settings.precision not in ("float32", "float64"):
+            return f"the kernel runs on a CPU in float32 or float64, not on {settings.device} in {settings.precision}"
         if recipe.model not in ("linear", "mlp"):
             return f"the kernel trains linear models and MLPs, not {recipe.model}"
         if recipe.optimizer not in _kernel_pieces.KERNEL_RULES:
@@ -198,11 +200,11 @@ class KernelProgram(Program):
     def _each(self, work: Callable[[int], None], which: Sequence[int]) -> None:
         # one BLAS thread: the cores are shared out over members
         with _blas().limit(limits=1, user_api="blas"):
-            if self.threads == 1 or len(which) < 2:
+            if self.settings.threads == 1 or len(which) < 2:
                 for index in which:
                     work(index)
             else:
-                with ThreadPoolExecutor(self.threads) as pool:
+                with ThreadPoolExecutor(self.settings.threads) as pool:
                     list(pool.map(work, which))
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:

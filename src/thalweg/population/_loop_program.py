@@ -14,7 +14,7 @@ from torch.func import functional_call
 from thalweg.core import InputError, Purpose, RunError, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
 from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
-from thalweg.population._contract import Program, Snapshot, penalty_strengths
+from thalweg.population._contract import Program, Settings, Snapshot, penalty_strengths
 from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
@@ -28,8 +28,8 @@ class LoopProgram(Program):
 
     name: ClassVar[str] = "loop"
 
-    def __init__(self, task: Task, members: Sequence[Member], *, dtype: str = "float32", threads: int = 1) -> None:
-        super().__init__(task, members, dtype=dtype, threads=threads)
+    def __init__(self, task: Task, members: Sequence[Member], settings: Settings) -> None:
+        super().__init__(task, members, settings)
         self._real = torch.float64 if self.dtype == np.float64 else torch.float32
         self._x = torch.from_numpy(task.train.x).to(self._real)
         self._y = _target(task.train.y, self._real)
@@ -52,14 +52,14 @@ class LoopProgram(Program):
                 self.restore(index, member.start)
 
     @classmethod
-    def refuses(cls, task: Task, recipe: Recipe) -> str | None:
+    def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
         """Returns None: the loop runs whatever torch runs."""
         return None
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
         """Trains each member for its number of steps, one after another."""
         losses = [np.empty(0)] * len(self.members)
-        with _torch_threads(self.threads):
+        with _torch_threads(self.settings.threads):
             for index in range(len(self.members)):
                 if num_steps[index] > 0 and self.diverged_at[index] < 0:
                     losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
@@ -173,7 +173,7 @@ class LoopProgram(Program):
         """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
         rows = torch.from_numpy(np.ascontiguousarray(x)).to(self._real)
         found = []
-        with torch.no_grad(), _torch_threads(self.threads):
+        with torch.no_grad(), _torch_threads(self.settings.threads):
             for index in which:
                 module = self._module(index).eval()
                 params = {**self._eval_tensors(index), **self._buffers[index]}

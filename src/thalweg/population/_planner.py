@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from thalweg.core import InputError, check_choice, check_number
+from thalweg.core import InputError, check_choice
 from thalweg.optim import RULES
-from thalweg.population._contract import Program
+from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
 from thalweg.recipes import Member, Recipe
@@ -20,26 +20,21 @@ PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "loop": LoopProgr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Settings):
     """How members run. Under one plan a member gives the same bits alone, in company, permuted and resumed.
 
     Args:
         program: Recipe structure -> name of the program is decided by `program_for`; "auto", or one name for all.
-        dtype: Precision of weights and arithmetic.
-        threads: Cores that work side by side.
 
     Raises:
-        InputError: for a program or precision that there is not, or no threads.
+        InputError: for a program that there is not, and for what `Settings` refuses.
     """
 
     program: str = "auto"
-    dtype: str = "float32"
-    threads: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("program", self.program, ["auto", *PROGRAMS])
-        check_choice("dtype", self.dtype, ["float32", "float64"])
-        check_number("threads", self.threads, least=1, integer=True)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""
@@ -52,22 +47,22 @@ class Plan:
             InputError: where the program that was asked for cannot run the recipe.
         """
         if self.program != "auto":
-            refusal = PROGRAMS[self.program].refuses(task, recipe)
+            refusal = PROGRAMS[self.program].refuses(task, recipe, self)
             if refusal is not None:
                 raise InputError("program", f"one that can run the recipe ({refusal})", self.program, "Use auto.")
             return self.program, "asked for"
         refusals = []
         for name, program in PROGRAMS.items():
-            refusal = program.refuses(task, recipe)
+            refusal = program.refuses(task, recipe, self)
             if refusal is None:
                 return name, refusals[0] if refusals else "a dense network with built-in pieces"
             refusals.append(refusal)
         raise AssertionError("the loop refuses nothing")
 
 
-def default_plan(*, dtype: str = "float32") -> Plan:
+def default_plan() -> Plan:
     """Returns a plan that uses every core this process may use."""
-    return Plan(dtype=dtype, threads=len(os.sched_getaffinity(0)))
+    return Plan(threads=len(os.sched_getaffinity(0)))
 
 
 def check_members(task: Task, members: Sequence[Member]) -> None:

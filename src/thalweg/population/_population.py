@@ -95,9 +95,7 @@ class Population:
             self.reasons.setdefault(name, why)
             cohorts.setdefault(name, []).append(number)
         for name, numbers in cohorts.items():
-            program = PROGRAMS[name](
-                task, [self.members[n] for n in numbers], dtype=self.plan.dtype, threads=self.plan.threads
-            )
+            program = PROGRAMS[name](task, [self.members[n] for n in numbers], self.plan)
             for local, number in enumerate(numbers):
                 self._place[number] = (len(self.programs), local)
             self.programs.append(program)
@@ -175,7 +173,7 @@ class Population:
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * program.threads and stops):
+            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * self.plan.threads and stops):
                 continue
             local = self._place[number][1]
             stops[number] = self._next_stop(number, targets[number])
@@ -189,7 +187,7 @@ class Population:
         losses = program.advance(num_steps, lr_scale)
         elapsed = max(time.perf_counter() - started, 1e-6)
         # cores work side by side: the rate is that of one core
-        rate = elapsed * min(program.threads, len(stops)) / flops
+        rate = elapsed * min(self.plan.threads, len(stops)) / flops
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
         done = 0
         arrived: list[int] = []

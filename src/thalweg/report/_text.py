@@ -143,7 +143,7 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _device(result: TuneResult | TrainResult) -> str:
-    return f"CPU with {count(result.plan.threads, 'thread')}, {result.plan.dtype}"
+    return f"CPU with {count(result.plan.threads, 'thread')}, {result.plan.precision}"
 
 
 def _file_lines(result: TuneResult | TrainResult) -> list[str]:

@@ -61,8 +61,8 @@ def train_saved_model(session: Session, recipe: Recipe, seed: int) -> Population
     of 128 units, 24 epochs of Fashion-MNIST). In float64 `train.py` repeats the saved model on any machine. A user's
     own module keeps the precision it was made for.
     """
-    dtype = session.plan.dtype if ":" in recipe.model else "float64"
-    plan = Plan(program="loop", dtype=dtype, threads=session.plan.threads)
+    precision = session.plan.precision if ":" in recipe.model else "float64"
+    plan = Plan(program="loop", precision=precision, threads=session.plan.threads)
     population = session.open("saved model", [Member(recipe=recipe, seed=seed)], plan)
     if not session.run("saved model"):
         return None
