@@ -96,6 +96,7 @@ class Program(ABC):
         members: The cohort, in order.
         step: (P,) steps done.
         diverged_at: (P,) the step at which the loss stopped being finite, -1 while it is. Such a member stays frozen.
+        notes: Lines for the user about what the machine made necessary.
     """
 
     name: ClassVar[str]
@@ -109,6 +110,7 @@ class Program(ABC):
         self.paces = [Pace.of(member.recipe, num_rows) for member in members]
         self.step = np.zeros(len(self.members), np.int64)
         self.diverged_at = np.full(len(self.members), -1, np.int64)
+        self.notes: list[str] = []
         self._orders: dict[tuple[int, int], np.ndarray] = {}
 
     @classmethod
