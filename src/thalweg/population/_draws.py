@@ -107,7 +107,7 @@ class Draws:
     """The random draws of one forward pass of one member, or of each lane under vmap.
 
     Args:
-        key: () int64, of (seed, purpose, step).
+        key: int64, of (seed, purpose, step): (), or (L,) for lanes that are not under vmap.
         first: First row of the slice of the batch that is run; 0 for a whole batch.
         num_rows: Rows of the slice. Draws of a tensor whose leading dim follows the batch are those of its rows.
     """
@@ -116,7 +116,7 @@ class Draws:
         self.key, self.first, self.num_rows = key, first, num_rows
 
     def uniform(self, word: int, shape: Sequence[int]) -> torch.Tensor:
-        """Returns draws in [0, 1) of 24 bits, of `shape`, float32."""
+        """Returns draws in [0, 1) of 24 bits, of `shape` for each key, float32."""
         num = math.prod(shape)
         per_row = num // self.num_rows if num % self.num_rows == 0 else 0
-        return uniform(self.key, word, self.first * per_row, num).reshape(tuple(shape))
+        return uniform(self.key, word, self.first * per_row, num).reshape(*self.key.shape, *shape)

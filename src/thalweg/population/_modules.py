@@ -180,8 +180,5 @@ def drawing(
         least, kept = (rate_of_draws(p), 1.0 - p) if rate is None else rate
         return x * (draws.uniform(layer, tuple(x.shape)) >= least).to(x.dtype) / kept
 
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(drop_by(drop))
-        if stacked or ":" in model:
-            stack.enter_context(Reroute(draws, stacked=stacked))
+    with drop_by(drop), Reroute(draws, stacked=stacked):
         yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from thalweg.core import InputError, check_choice
 from thalweg.optim import RULES
+from thalweg.population._batched_program import BatchedProgram
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
@@ -17,7 +18,12 @@ from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
 #: in the order of preference
-PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "vmap": VmapProgram, "loop": LoopProgram}
+PROGRAMS: dict[str, type[Program]] = {
+    "kernel": KernelProgram,
+    "batched": BatchedProgram,
+    "vmap": VmapProgram,
+    "loop": LoopProgram,
+}
 #: what `auto` may take
 AUTOMATIC = ("kernel", "loop")
 

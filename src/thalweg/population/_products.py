@@ -42,3 +42,19 @@ def aligned_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
         return F.linear(x, weight, bias)
     padded = F.pad(bias, (0, last)) if bias is not None else None
     return F.linear(F.pad(x, (0, inner)), F.pad(weight, (0, inner, 0, last)), padded)[..., :out_dim]
+
+
+def stacked_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Returns x W' + b for each lane, (L, B, out), with the feature dims padded by zeros for the product.
+
+    Args:
+        x: (L, B, in).
+        weight: (L, out, in).
+        bias: (L, out).
+    """
+    out_dim = weight.shape[1]
+    inner, last = _padding(weight.shape[2]), _padding(out_dim)
+    if not (inner or last):
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+    padded = F.pad(weight, (0, inner, 0, last)).mT
+    return torch.baddbmm(F.pad(bias, (0, last)).unsqueeze(1), F.pad(x, (0, inner)), padded)[..., :out_dim]

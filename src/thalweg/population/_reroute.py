@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
+from thalweg.population._cpu_layers import convolve_by_lane, pool_fast
 from thalweg.population._draws import Draws
 from thalweg.population._products import aligned_linear, aligned_matmul
 
@@ -41,7 +42,7 @@ class Reroute(TorchFunctionMode):
         return self.draws.uniform(self.num_calls - 1, shape)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        handler = _DRAWING.get(func) or (_PRODUCTS.get(func) if self.stacked else None)
+        handler = _ANSWERED.get(func) or (_PRODUCTS.get(func) if self.stacked else None)
         if handler is None:
             return func(*args, **(kwargs or {}))
         return handler(self, *args, **(kwargs or {}))
@@ -255,7 +256,14 @@ _DRAWING: dict[Any, Callable[..., Any]] = {
     torch.Tensor.exponential_: _fill_exponential,
 }
 
+_ANSWERED: dict[Any, Callable[..., Any]] = {
+    **_DRAWING,
+    F.max_pool2d: lambda mode, *args, **kwargs: pool_fast(*args, **kwargs),
+    torch.max_pool2d: lambda mode, *args, **kwargs: pool_fast(*args, **kwargs),
+}
+
 _PRODUCTS: dict[Any, Callable[..., Any]] = {
+    F.conv2d: lambda mode, *args, **kwargs: convolve_by_lane(*args, **kwargs),
     F.linear: lambda mode, *args, **kwargs: aligned_linear(*args, **kwargs),
     torch.matmul: lambda mode, a, b: aligned_matmul(a, b),
     torch.Tensor.matmul: lambda mode, a, b: aligned_matmul(a, b),

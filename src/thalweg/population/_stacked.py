@@ -104,13 +104,18 @@ class StackedProgram(Program):
             if index == stack.members[0]:
                 stack.weights = weight_names(module)
                 self._keep_module(stack, module)
-            started.append(trained_and_kept(module, member.recipe))
+            params, buffers = trained_and_kept(module, member.recipe)
+            started.append((params, {name: b for name, b in buffers.items() if self._reads(name)}))
         stack.params, stack.buffers = (
             {name: torch.stack([tree[part][name] for tree in started]) for name in started[0][part]} for part in (0, 1)
         )
         rule = self._rule(stack)
         state = rule.init(stack.params)
         stack.slots = {slot: state[slot] for slot in rule.slots}
+
+    def _reads(self, buffer: str) -> bool:
+        """Returns whether the program's own form of the model has a buffer."""
+        return True
 
     def _keep_module(self, stack: Stack, module: torch.nn.Module) -> None:
         """Takes the first member's module as the form of all of its stack."""
