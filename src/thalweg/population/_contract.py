@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -117,6 +117,16 @@ class Program(ABC):
     @abstractmethod
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
         """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
+
+    @classmethod
+    def side_by_side(cls, settings: Settings) -> int:
+        """Returns how many members train side by side: a step of fewer takes as long."""
+        return 1
+
+    @classmethod
+    def structure(cls, recipe: Recipe) -> Hashable:
+        """Returns what members must have in common to train side by side; None where they need nothing."""
+        return None
 
     @abstractmethod
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:

@@ -230,6 +230,16 @@ def _inside(func: Any) -> Callable[..., Any]:
     return run
 
 
+def _in_weight_precision(norm: Any) -> Callable[..., Any]:
+    """Returns a handler of a norm in the precision of its weight: under vmap torch mixes no precisions."""
+
+    def run(mode: Reroute, input: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        weight = kwargs.get("weight")
+        return norm(input if weight is None else input.to(weight.dtype), *args, **kwargs)
+
+    return run
+
+
 _DRAWING: dict[Any, Callable[..., Any]] = {
     F.dropout: _dropout,
     torch.dropout: lambda mode, input, p, train: _dropout(mode, input, p, train),
@@ -263,6 +273,7 @@ _ANSWERED: dict[Any, Callable[..., Any]] = {
 }
 
 _PRODUCTS: dict[Any, Callable[..., Any]] = {
+    **{norm: _in_weight_precision(norm) for norm in (F.layer_norm, F.group_norm, F.batch_norm)},
     F.conv2d: lambda mode, *args, **kwargs: convolve_by_lane(*args, **kwargs),
     F.linear: lambda mode, *args, **kwargs: aligned_linear(*args, **kwargs),
     torch.matmul: lambda mode, a, b: aligned_matmul(a, b),

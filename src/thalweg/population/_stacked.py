@@ -56,6 +56,7 @@ class StackedProgram(Program):
         self._micro = MicroBatch(settings.micro_batch, self.notes)
         #: a CUDA graph needs tensors of fixed place; elsewhere the host may look at them
         self._fixed = settings.device == "cuda"
+        self._num_lanes = self.side_by_side(settings)
         places: dict[Hashable, list[int]] = {}
         for index, member in enumerate(self.members):
             places.setdefault(self.structure(member.recipe), []).append(index)
@@ -126,14 +127,10 @@ class StackedProgram(Program):
         assert isinstance(rule, ElementwiseRule)
         return rule
 
-    def group(self, index: int) -> int:
-        """Returns the number of a member's stack: members of one group train side by side."""
-        return self._stacks.index(self._stack_of[index])
-
-    @property
-    def width(self) -> int:
-        """Members that take a step together."""
-        return self.lanes[self.settings.device]
+    @classmethod
+    def side_by_side(cls, settings: Settings) -> int:
+        """Returns the number of lanes."""
+        return cls.lanes[settings.device]
 
     def snapshot(self, index: int) -> Snapshot:
         """Returns a copy of a member's state."""
@@ -211,8 +208,8 @@ class StackedProgram(Program):
                 # members of about equal length side by side: lanes that are done wait for the longest
                 todo.sort(key=lambda i: -num_steps[i])
                 pace = self.paces[stack.members[0]]
-                for start in range(0, len(todo), self.width):
-                    which = todo[start : start + self.width]
+                for start in range(0, len(todo), self._num_lanes):
+                    which = todo[start : start + self._num_lanes]
                     batch_norm = has_batch_norm(self.task, stack.recipe)
                     found = self._micro.attempt(
                         lambda stack=stack, which=which: self._stretch(stack, which, num_steps, lr_scale),
@@ -235,7 +232,7 @@ class StackedProgram(Program):
 
     def _stretch(self, stack: Stack, which: list[int], num_steps: np.ndarray, lr_scale: np.ndarray) -> np.ndarray:
         """Trains members in the lanes of a stack and returns the losses, (S, L); until the end their state is kept."""
-        filled = which + which[:1] * (self.width - len(which))
+        filled = which + which[:1] * (self._num_lanes - len(which))
         lanes = self._load(stack, filled)
         total = int(num_steps[which].max())
         losses = []
