@@ -74,7 +74,7 @@ class BatchedProgram(StackedProgram):
         network, found = self._network(stack.recipe), []
         for start in range(0, len(which), _PREDICT_LANES):
             some = which[start : start + _PREDICT_LANES]
-            filled = [*some, *some[:1] * (_PREDICT_LANES - len(some))]
+            filled = [*some, *[some[0]] * (_PREDICT_LANES - len(some))]
             trees = [self._eval_tensors(index) for index in filled]
             params = {name: torch.stack([tree[name] for tree in trees]) for name in trees[0]}
             places = torch.tensor([stack.row[index] for index in filled], device=x.device)

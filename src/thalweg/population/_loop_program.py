@@ -175,10 +175,7 @@ class LoopProgram(Program):
         held = torch.tensor(signed(key), device=self._data.device)
         with contextlib.ExitStack() as stack:
             if ":" in member.recipe.model:
-                # for what cannot be rerouted: torch's generator, keyed alike, so that company changes nothing
-                devices = [self._data.device] if self._data.device.type == "cuda" else []
-                stack.enter_context(torch.random.fork_rng(devices=devices))
-                torch.manual_seed(key >> 1)
+                stack.enter_context(_seeded(key >> 1, self._data.device))
             stack.enter_context(drawing(Draws(held, first=first, num_rows=num_rows), model=member.recipe.model))
             yield
 
@@ -252,3 +249,20 @@ class LoopProgram(Program):
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
         self._modules[index] = None
         self._params[index], self._buffers[index], self._state[index] = {}, {}, {}
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch's own generators for what cannot be rerouted, and sets them back.
+
+    `torch.manual_seed` would do, but before CUDA is in use it puts a note with a stack trace aside at every call.
+    """
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[device], enabled=device.type == "cuda"):
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+            yield
+    finally:
+        torch.set_rng_state(state)

@@ -38,6 +38,8 @@ class Stack:
         self.buffers: Tensors = {}
         self.slots: dict[str, Tensors] = {}
         self.weights: frozenset[str] = frozenset()
+        #: the first member's, as the form of all
+        self.module: torch.nn.Module | None = None
         self.lanes: Lanes | None = None
 
 
@@ -104,7 +106,7 @@ class StackedProgram(Program):
             module = build_module(self.task, member.recipe, member.seed).to(self._data.device, self._data.real)
             if index == stack.members[0]:
                 stack.weights = weight_names(module)
-                self._keep_module(stack, module)
+                stack.module = module
             params, buffers = trained_and_kept(module, member.recipe)
             started.append((params, {name: b for name, b in buffers.items() if self._reads(name)}))
         stack.params, stack.buffers = (
@@ -117,9 +119,6 @@ class StackedProgram(Program):
     def _reads(self, buffer: str) -> bool:
         """Returns whether the program's own form of the model has a buffer."""
         return True
-
-    def _keep_module(self, stack: Stack, module: torch.nn.Module) -> None:
-        """Takes the first member's module as the form of all of its stack."""
 
     @staticmethod
     def _rule(stack: Stack) -> ElementwiseRule:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 
 from thalweg.population._contract import Settings
 from thalweg.population._draws import Draws, signed
@@ -46,23 +46,27 @@ class VmapProgram(StackedProgram):
             return refusal
         key = (
             *(recipe.model, recipe.widths, recipe.activation, recipe.activation_parameter, recipe.norm),
-            *(recipe.dropout > 0, recipe.batch_size == 1, tuple(task.input_shape), task.output_size, task.loss),
+            *(
+                recipe.dropout > 0,
+                recipe.batch_size == 1,
+                tuple(task.input_shape),
+                task.output_size,
+                task.kind,
+                task.loss,
+            ),
             *(settings.precision, settings.device, settings.threads),
         )
         if key not in _trials:
             _trials[key] = _try_step(task, recipe, settings)
         return _trials[key]
 
-    def _keep_module(self, stack: Stack, module: nn.Module) -> None:
-        self._modules = {**getattr(self, "_modules", {}), id(stack): module}
-
     def _model_gradients(self, stack: Stack, state: LaneState, batch: Batch) -> tuple[torch.Tensor, Tensors, Tensors]:
-        module = self._modules[id(stack)].train()
+        module = _form_of(stack).train()
         return _gradients(module, self.task, stack.recipe, self.settings, state, batch)
 
     def _model_outputs(self, stack: Stack, which: Sequence[int], x: torch.Tensor) -> list[torch.Tensor]:
         # one member after another: evaluation is forward alone, and keeps to what the loop does
-        module = self._modules[id(stack)].eval()
+        module = _form_of(stack).eval()
         found = []
         for index in which:
             key = signed(draw_key(stack.recipe, self.members[index].seed, int(self.step[index])))
@@ -75,6 +79,11 @@ class VmapProgram(StackedProgram):
                 ]
             found.append(torch.cat(chunks))
         return found
+
+
+def _form_of(stack: Stack) -> nn.Module:
+    assert stack.module is not None
+    return stack.module
 
 
 def _gradients(
@@ -90,7 +99,7 @@ def _gradients(
         rate = (least, kept) if recipe.dropout > 0 else None
         draws = Draws(key, first=batch.first, num_rows=size)
         with drawing(draws, model=recipe.model, rate=rate, stacked=True), half_precision(settings):
-            out = functional_call(module, {**params, **buffers}, (x,))
+            out = run_module(module, recipe.model, {**params, **buffers}, x, task.output_size)
         losses = per_example(task.loss, out.to(x.dtype), y, label_smoothing=smoothing if smoothed else 0.0)
         return losses.sum() / batch.total, buffers
 
@@ -123,14 +132,15 @@ def _try_step(task: Task, recipe: Recipe, settings: Settings) -> str | None:
         with machine(settings):
             _, grads, after = _gradients(module, task, recipe, settings, state, batch)
     except Exception as error:  # whatever vmap or the module raises is the reason
-        lines = str(error).strip().splitlines() or [""]
-        return f"vmap of {recipe.model} raised {type(error).__name__}: {lines[0].rstrip('.')[:160]}"
+        cause = error.__cause__ or error
+        lines = str(cause).strip().splitlines() or [""]
+        return f"vmap of {recipe.model} raised {type(cause).__name__}: {lines[0].rstrip('.')[:160]}"
     found = {**grads, **after}
     if not all(torch.equal(t[0], t[lane]) for t in found.values() for lane in range(2, _TRIAL_LANES, 2)):
         return f"a lane's rounding depends on its place in {recipe.model}"
     leaves = {name: p.requires_grad_() for name, p in params.items()}
     with machine(settings), drawing(Draws(key), model=recipe.model), half_precision(settings):
-        out = functional_call(module, {**leaves, **buffers}, (x,))
+        out = run_module(module, recipe.model, {**leaves, **buffers}, x, task.output_size)
         loss = per_example(task.loss, out.to(data.real), y, label_smoothing=recipe.label_smoothing).mean()
         wanted = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     alone = {**dict(zip(leaves, wanted, strict=True)), **buffers}
