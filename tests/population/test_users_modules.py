@@ -8,7 +8,7 @@ import torch
 from tests.population.conftest import BASE
 from tests.population.test_conformance import advance, assert_close, assert_same_bits, hold_to_promise_1, make
 
-from thalweg.population import PROGRAMS, Settings
+from thalweg.population import PROGRAMS, Settings, _vmap_program
 from thalweg.recipes import Member
 from thalweg.tasks import Task, load_task
 
@@ -17,6 +17,7 @@ LOOPED = {
     "Recurrent": "vmap of tests.population.users:Recurrent raised",
     "Branching": "data-dependent control flow",
     "Averaging": "item()",
+    "Ruleless": "not yet implemented the batching rule",
 }
 
 
@@ -43,6 +44,42 @@ def test_vmap_refuses_it_and_says_why(name, sequences):
     assert refusal is not None
     assert LOOPED[name] in refusal
     assert "\n" not in refusal
+
+
+def test_vmap_refuses_what_changes_from_call_to_call(sequences):
+    refusal = PROGRAMS["vmap"].refuses(sequences, recipe_of("Counting"), Settings())
+    assert refusal == "vmap of tests.population.users:Counting gives another head.weight than the model alone"
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_trial_at_full_size_finds_products_that_round_by_lane(precision):
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((300, 131))
+    task = load_task((x, (x @ rng.standard_normal((131, 3))).argmax(axis=1)), kind="multiclass")
+    recipe = recipe_of("Einsum").changed(batch_size=61)
+    refusal = PROGRAMS["vmap"].refuses(task, recipe, Settings(precision=precision))
+    if refusal is not None:  # which products round by lane is up to the machine's BLAS
+        assert refusal == "a member's rounding in tests.population.users:Einsum would depend on its lane"
+        return
+    members = [Member(recipe=recipe, seed=seed) for seed in range(16)]
+    forth, back = (make("vmap", task, some, precision=precision) for some in (members, members[::-1]))
+    advance(forth, 2)
+    advance(back, 2)
+    for k in range(16):
+        assert_same_bits(forth.snapshot(k), back.snapshot(15 - k))
+
+
+def test_the_trial_sees_a_lane_that_rounds_otherwise(sequences, monkeypatch):
+    def last_bit_off(*args):
+        losses, grads, buffers = honest(*args)
+        grads["last.weight"][3].view(-1)[0] *= 1 + 2**-20
+        return losses, grads, buffers
+
+    honest = _vmap_program._gradients
+    monkeypatch.setattr(_vmap_program, "_gradients", last_bit_off)
+    monkeypatch.setattr(_vmap_program, "_trials", {})
+    refusal = PROGRAMS["vmap"].refuses(sequences, recipe_of("Frozen"), Settings())
+    assert refusal == "a member's rounding in tests.population.users:Frozen would depend on its lane"
 
 
 @pytest.mark.parametrize("name", [*STACKED, *LOOPED])

@@ -145,3 +145,38 @@ class HungryNorm(Hungry):
     def __init__(self, input_shape, output_size):
         super().__init__(input_shape, output_size)
         self.drop = nn.BatchNorm1d(8)
+
+
+class Counting(nn.Module):
+    """Changes with every call, by a number that is no buffer."""
+
+    def __init__(self, input_shape, output_size):
+        super().__init__()
+        self.head, self.calls = nn.Linear(input_shape[0], output_size), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.head(x) * self.calls
+
+
+class Ruleless(nn.Module):
+    """An operator that has no rule for vmap."""
+
+    def __init__(self, input_shape, output_size):
+        super().__init__()
+        self.head = nn.Bilinear(input_shape[0], input_shape[0], output_size)
+
+    def forward(self, x):
+        return self.head(x, x)
+
+
+class Einsum(nn.Module):
+    """Products of odd size that nothing pads."""
+
+    def __init__(self, input_shape, output_size):
+        super().__init__()
+        self.a = nn.Parameter(torch.linspace(-1, 1, input_shape[0] * 37).sin().reshape(-1, 37))
+        self.b = nn.Parameter(torch.linspace(-1, 1, 37 * output_size).cos().reshape(37, -1) / 6)
+
+    def forward(self, x):
+        return torch.einsum("bk,ko->bo", torch.tanh(torch.einsum("bi,ik->bk", x, self.a)), self.b)

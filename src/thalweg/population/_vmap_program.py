@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
@@ -25,9 +26,8 @@ from thalweg.population._stacked import Stack, StackedProgram
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task, per_example
 
-#: rows of the trial step: few, and odd, where products are most likely to round by lane
+#: rows of the trial step of a built-in model, whose products are padded so that they round alike in every lane
 _TRIAL_ROWS = 5
-_TRIAL_LANES = 4
 
 _trials: dict[Hashable, str | None] = {}
 
@@ -44,6 +44,10 @@ class VmapProgram(StackedProgram):
         refusal = super().refuses(task, recipe, settings)
         if refusal is not None:
             return refusal
+        # of a user's module we pad what goes through the common functions; for the rest only the true size tells
+        num_rows = min(recipe.batch_size or len(task.train.rows), settings.micro_batch or len(task.train.rows))
+        if ":" not in recipe.model:
+            num_rows = min(num_rows, _TRIAL_ROWS)
         key = (
             *(recipe.model, recipe.widths, recipe.activation, recipe.activation_parameter, recipe.norm),
             *(
@@ -54,10 +58,10 @@ class VmapProgram(StackedProgram):
                 task.kind,
                 task.loss,
             ),
-            *(settings.precision, settings.device, settings.threads),
+            *(settings.precision, settings.device, settings.threads, cls.side_by_side(settings)),
         )
         if key not in _trials:
-            _trials[key] = _try_step(task, recipe, settings)
+            _trials[key] = _try_step(task, recipe, settings, num_rows, cls.side_by_side(settings))
         return _trials[key]
 
     def _model_gradients(self, stack: Stack, state: LaneState, batch: Batch) -> tuple[torch.Tensor, Tensors, Tensors]:
@@ -111,33 +115,34 @@ def _gradients(
     return losses, grads, buffers
 
 
-def _try_step(task: Task, recipe: Recipe, settings: Settings) -> str | None:
-    """Returns why a step of a few lanes under vmap fails, or gives other numbers than a lane alone, or None."""
-    num = min(recipe.batch_size or len(task.train.rows), _TRIAL_ROWS, len(task.train.rows))
+def _try_step(task: Task, recipe: Recipe, settings: Settings, num: int, num_lanes: int) -> str | None:
+    """Returns why a step under vmap fails, rounds by lane or gives other numbers than the model alone, or None."""
     data = TrainingRows(task, settings)
     module = build_module(task, recipe.changed(init="keep" if ":" in recipe.model else "he"), 0)
     module = module.to(data.device, data.real).train()
     params, buffers = trained_and_kept(module, recipe)
     x, y = data.x[:num], data.y[:num]
     key = torch.tensor(signed(draw_key(recipe, 0, 0)), device=data.device)
-    state = _trial_state(params, buffers, recipe)
+    state = _trial_state(params, buffers, recipe, num_lanes)
     batch = Batch(
-        x=x.expand(_TRIAL_LANES, *x.shape),
-        y=y.expand(_TRIAL_LANES, *y.shape),
-        keys=key.expand(_TRIAL_LANES),
+        x=x.expand(num_lanes, *x.shape).contiguous(),
+        y=y.expand(num_lanes, *y.shape).contiguous(),
+        keys=key.expand(num_lanes),
         first=0,
         total=num,
     )
     try:
-        with machine(settings):
+        with machine(settings), warnings.catch_warnings():
+            # torch runs an operator without a rule for vmap lane by lane, and says so: the loop does that better
+            warnings.filterwarnings("error", message="There is a performance drop")
             _, grads, after = _gradients(module, task, recipe, settings, state, batch)
     except Exception as error:  # whatever vmap or the module raises is the reason
         cause = error.__cause__ or error
         lines = str(cause).strip().splitlines() or [""]
         return f"vmap of {recipe.model} raised {type(cause).__name__}: {lines[0].rstrip('.')[:160]}"
     found = {**grads, **after}
-    if not all(torch.equal(t[0], t[lane]) for t in found.values() for lane in range(2, _TRIAL_LANES, 2)):
-        return f"a lane's rounding depends on its place in {recipe.model}"
+    if not all(torch.equal(t[0], t[lane]) for t in found.values() for lane in range(1, num_lanes)):
+        return f"a member's rounding in {recipe.model} would depend on its lane"
     leaves = {name: p.requires_grad_() for name, p in params.items()}
     with machine(settings), drawing(Draws(key), model=recipe.model), half_precision(settings):
         out = run_module(module, recipe.model, {**leaves, **buffers}, x, task.output_size)
@@ -155,14 +160,16 @@ def _try_step(task: Task, recipe: Recipe, settings: Settings) -> str | None:
     return None
 
 
-def _trial_state(params: Tensors, buffers: Tensors, recipe: Recipe) -> LaneState:
-    """Returns lanes of which the even ones hold one member and the odd ones another."""
-    any_param = next(iter(params.values()))
-    odd = torch.arange(_TRIAL_LANES, device=any_param.device) % 2
-    number = torch.zeros(_TRIAL_LANES, dtype=any_param.dtype, device=any_param.device)
+def _trial_state(params: Tensors, buffers: Tensors, recipe: Recipe, num_lanes: int) -> LaneState:
+    """Returns lanes that all hold one member."""
+    some = next(iter(params.values()))
+    number = torch.zeros(num_lanes, dtype=some.dtype, device=some.device)
+    spread = [
+        {name: t.detach().expand(num_lanes, *t.shape).clone() for name, t in tree.items()} for tree in (params, buffers)
+    ]
     return LaneState(
-        params={name: p * (1 + odd.to(p.dtype) / 8).reshape(-1, *(1,) * p.dim()) for name, p in params.items()},
-        buffers={name: b.expand(_TRIAL_LANES, *b.shape).clone() for name, b in buffers.items()},
+        params=spread[0],
+        buffers=spread[1],
         slots={},
         l1=number,
         l2=number,
