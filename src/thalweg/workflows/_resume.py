@@ -39,7 +39,6 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
         if folder.kind == "tune":
             axes = [axis_from_json(axis) for axis in about["axes"]]
             budget = Budget(**about["budget"])
-            size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
     if folder.kind not in ("tune", "train"):
@@ -47,7 +46,12 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
     loaded = _same_data(source, task, fingerprint)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)
-    if size is None:  # killed before it was written
+    if folder.has("size.json"):
+        try:
+            size = Size(**folder.read_json("size.json"))
+        except TypeError as error:
+            raise folder.damaged("size.json", error) from None
+    else:  # killed before it was written
         size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
         folder.write_json("size.json", asdict(size))
     return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)
