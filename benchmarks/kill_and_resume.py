@@ -41,8 +41,8 @@ from thalweg.core import write_text
 #: what is run, and the files that must have the same bytes; of result.json the times and the path are left out
 RUNS = {
     "tune": "tune digits --set epochs=27 --set widths=64 --vary lr=1e-4..1e-1 --vary optimizer=sgd,adamw --seeds 3 "
-    "--budget 240000steps --threads 1",
-    "train": "train digits --set epochs=240 --seeds 3 --threads 1",
+    "--budget 60000steps --threads 1",
+    "train": "train digits --set epochs=120 --seeds 3 --threads 1",
 }
 SAME = {
     "tune": ("history.parquet", "recipe.toml", "runner_up.toml", "model.safetensors", "result.json"),

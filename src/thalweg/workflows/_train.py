@@ -59,7 +59,7 @@ def train(
     folder = None
     if out is not None:
         request = {
-            "source": source,
+            "source": source or ({"source": task} if isinstance(task, str) else None),
             "recipe": recipe_to_text(chosen),
             "seeds": seeds,
             "seed": seed,
