@@ -38,8 +38,10 @@ class _Packing:
         self.num_parameters = architecture.num_params
 
     def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns views of a flat vector by parameter name."""
-        return {name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.places.items()}
+        """Returns views of a flat vector by parameter name, in torch's layout; weights lie there as (in, out)."""
+        return {
+            name: flat[at : at + math.prod(shape)].reshape(shape[::-1]).T for name, (at, shape) in self.places.items()
+        }
 
     def unpack_buffers(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Returns views of a flat vector by buffer name."""
