@@ -140,14 +140,14 @@ def read_history(path: Path) -> dict[str, list[Record]]:
 
 def _state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays: dict[str, np.ndarray] = {}
-    members = []
-    for number in range(len(population)):
-        about = population.progress_json(number)
-        if not about["released"]:
-            about["state"] = _put(arrays, f"{number}", population.snapshot(number))
+    members = [population.progress_json(number) for number in range(len(population))]
+    kept = [number for number, about in enumerate(members) if not about["released"]]
+    states = dict(zip(kept, population.snapshots(kept), strict=True))
+    for number, about in enumerate(members):
+        if number in states:
+            about["state"] = _put(arrays, f"{number}", states[number])
             best = population.best_snapshot(number)
             about["best"] = None if best is None else _put(arrays, f"{number}/best", best)
-        members.append(about)
     return arrays, {"members": members, "num_records": len(population.history)}
 
 

@@ -13,7 +13,7 @@ from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_loss
-from thalweg.population._planner import PROGRAMS, Plan, check_members
+from thalweg.population._planner import Plan, check_members
 from thalweg.recipes import Member
 from thalweg.tasks import Task, evaluate_metric
 
@@ -95,7 +95,7 @@ class Population:
             self.reasons.setdefault(name, why)
             cohorts.setdefault(name, []).append(number)
         for name, numbers in cohorts.items():
-            program = PROGRAMS[name](task, [self.members[n] for n in numbers], self.plan)
+            program = self.plan.open(name, task, [self.members[n] for n in numbers])
             for local, number in enumerate(numbers):
                 self._place[number] = (len(self.programs), local)
             self.programs.append(program)
@@ -173,7 +173,7 @@ class Population:
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * self.plan.threads and stops):
+            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * program.cores and stops):
                 continue
             local = self._place[number][1]
             stops[number] = self._next_stop(number, targets[number])
@@ -187,7 +187,7 @@ class Population:
         losses = program.advance(num_steps, lr_scale)
         elapsed = max(time.perf_counter() - started, 1e-6)
         # cores work side by side: the rate is that of one core
-        rate = elapsed * min(self.plan.threads, len(stops)) / flops
+        rate = elapsed * min(program.cores, len(stops)) / flops
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
         done = 0
         arrived: list[int] = []
@@ -297,6 +297,15 @@ class Population:
         """Returns a copy of a member's state, from which forks start."""
         cohort, local = self._place[number]
         return self.programs[cohort].snapshot(local)
+
+    def snapshots(self, which: Sequence[int]) -> list[Snapshot]:
+        """Returns a copy of the state of members."""
+        found: dict[int, Snapshot] = {}
+        for cohort, program in enumerate(self.programs):
+            numbers = [n for n in which if self._place[n][0] == cohort]
+            states = program.snapshots([self._place[n][1] for n in numbers])
+            found.update(zip(numbers, states, strict=True))
+        return [found[n] for n in which]
 
     def eval_params(self, number: int) -> dict[str, np.ndarray]:
         """Returns a copy of the parameters that a member predicts with."""
