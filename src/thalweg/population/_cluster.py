@@ -28,18 +28,15 @@ class _Trace:
     """What makes a member again: a snapshot (None: its start) and the steps since then.
 
     Attributes:
-        runs: (steps, lr_scale), one for each value of lr_scale in turn. step: where the first of them began.
+        runs: (steps, lr_scale), one for each value of lr_scale in turn.
     """
 
     def __init__(self) -> None:
         self.base: Snapshot | None = None
         self.runs: list[tuple[int, float]] = []
-        self.step = 0
         self.released = False
 
-    def add(self, step: int, num_steps: int, lr_scale: float) -> None:
-        if not self.runs:
-            self.step = step
+    def add(self, num_steps: int, lr_scale: float) -> None:
         if self.runs and self.runs[-1][1] == lr_scale:
             num_steps += self.runs.pop()[0]
         self.runs.append((num_steps, lr_scale))
@@ -116,7 +113,7 @@ class ClusterProgram(Program):
             for index, of_member in zip(share.tolist(), found, strict=True):
                 losses[index] = of_member
                 if num_steps[index] > 0 and self.diverged_at[index] < 0:
-                    self._traces[index].add(int(self.step[index]), int(num_steps[index]), float(lr_scale[index]))
+                    self._traces[index].add(int(num_steps[index]), float(lr_scale[index]))
             self.step[share], self.diverged_at[share] = step, diverged_at
         if time.monotonic() - self._saved >= self._wait:
             self._save()
@@ -233,15 +230,16 @@ class ClusterProgram(Program):
         traces = [self._traces[index] for index in share]
         self._lives[number] = self._pool.lives[number]
         sizes = self._pool.result(self._open(number))
+
+        def call(name: str, *arguments: Any) -> None:
+            self._pool.result(self._pool.call(number, self._key, name, None, *arguments))
+
         for local, trace in enumerate(traces):
             if trace.released:
-                self._send(number, ("release", local))
+                call("release", local)
             elif trace.base is not None:
-                self._pool.result(self._send(number, ("restore", local, trace.base)))
-        counters = (np.array([trace.step for trace in traces]), np.full(len(traces), -1))
+                call("restore", local, trace.base)
         for turn in range(max(len(trace.runs) for trace in traces)):
             runs = [trace.runs[turn] if turn < len(trace.runs) else (0, 1.0) for trace in traces]
-            num_steps, lr_scale = np.array([run[0] for run in runs], np.int64), np.array([run[1] for run in runs])
-            of_start = counters if turn == 0 else None
-            self._pool.result(self._pool.call(number, self._key, "advance", of_start, num_steps, lr_scale))
+            call("advance", np.array([run[0] for run in runs], np.int64), np.array([run[1] for run in runs]))
         return sizes

@@ -139,14 +139,18 @@ def _predict(layers, theta, buffers, x, slope, out, chunk):
         out[start:stop] = view(scratch, offsets[L - 1, LINEAR], stop - start, K)
 
 
-def _mean_loss(loss, out, y_real, y_class, parameter):
-    """Returns the mean loss of outputs (n, K) against their targets, without smoothing."""
-    rows = np.arange(out.shape[0])
-    delta = np.empty_like(out)
-    return apply_loss(loss, out, y_real, y_class, rows, delta, parameter, out.dtype.type(0.0))
+def _mean_losses(loss, outputs, y_real, y_class, parameter):
+    """Returns (M,) mean losses of outputs (M, n, K) against their targets, without smoothing."""
+    M, n, K = outputs.shape
+    rows = np.arange(n)
+    delta = np.empty((n, K), outputs.dtype)
+    found = np.empty(M)
+    for m in range(M):
+        found[m] = apply_loss(loss, outputs[m], y_real, y_class, rows, delta, parameter, outputs.dtype.type(0.0))
+    return found
 
 
 with kept_in_cache():
     train = njit(_train, cache=True, nogil=True, error_model="numpy")
     predict = njit(_predict, cache=True, nogil=True)
-    mean_loss = njit(_mean_loss, cache=True, nogil=True)
+    mean_losses = njit(_mean_losses, cache=True, nogil=True)

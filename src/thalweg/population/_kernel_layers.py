@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
 from thalweg.core import GAMMA
@@ -56,8 +56,7 @@ def _dropout_mask(mask, key, rate):
 # third of the time of a small network's step. Whoever calls the kernel holds the arrays.
 
 
-@intrinsic
-def _pointer_at(typingctx: Any, array: Any, start: Any) -> Any:
+def _address(typingctx: Any, array: Any, start: Any) -> Any:
     """Returns the address of element `start` of a contiguous array."""
     pointer = types.CPointer(array.dtype)
 
@@ -68,16 +67,19 @@ def _pointer_at(typingctx: Any, array: Any, start: Any) -> Any:
     return pointer(array, types.intp), generate
 
 
+_address_of: Any = intrinsic(_address)
+
+
 @njit(inline="always")
 def view(array, start, rows, columns):
     """Returns the (rows, columns) matrix that begins at element `start` of a contiguous array."""
-    return carray(_pointer_at(array, start), (rows, columns))
+    return carray(_address_of(array, start), (rows, columns))
 
 
 @njit(inline="always")
 def stretch(array, start, size):
     """Returns the `size` elements that begin at `start` of a contiguous array."""
-    return carray(_pointer_at(array, start), (size,))
+    return carray(_address_of(array, start), (size,))
 
 
 # ---- forward and backward -------------------------------------------------------------------------------------------

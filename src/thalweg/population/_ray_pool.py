@@ -37,14 +37,9 @@ class Worker:
     """What runs in the process of a worker: programs by key, each with its share of a cohort.
 
     Arguments and results travel as bytes: arrays that Ray hands out itself are read-only and keep its memory.
-
-    Args:
-        folder: Where the run was started; models by import path are looked for there.
     """
 
-    def __init__(self, folder: str) -> None:
-        if os.path.isdir(folder):
-            os.chdir(folder)
+    def __init__(self) -> None:
         self.programs: dict[int, Program] = {}
         self.tasks: weakref.WeakValueDictionary[int, Task] = weakref.WeakValueDictionary()
 
@@ -54,7 +49,9 @@ class Worker:
 
     def open(self, key: int, task_key: int, task: bytes, rest: bytes) -> bytes:
         """Makes the program of a share; returns parameters and cost of each member."""
-        kind, members, settings = pickle.loads(rest)
+        kind, members, settings, folder = pickle.loads(rest)
+        if os.path.isdir(folder):
+            os.chdir(folder)  # models by import path are looked for where the run is
         known = self.tasks.get(task_key)
         if known is None:
             self.tasks[task_key] = known = pickle.loads(task)
@@ -109,7 +106,7 @@ class Pool:
     """
 
     def __init__(self, address: str, device: str) -> None:
-        self.ray = _import_ray()
+        self.ray = import_ray()
         self.address = address
         self._connect()
         unit = "GPU" if device == "cuda" else "CPU"
@@ -117,7 +114,7 @@ class Pool:
         if free < 1:
             raise RunError(f"the cluster {address} has no free {unit}. Wait for one, or leave --cluster out.")
         self._actor = self.ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_restarts=0)(Worker)
-        self.workers: list[Any] = [self._actor.remote(os.getcwd()) for _ in range(free)]
+        self.workers: list[Any] = [self._actor.remote() for _ in range(free)]
         #: how often each was replaced
         self.lives = [0] * free
         self._tasks: dict[int, tuple[weakref.ref[Task], int, Any]] = {}
@@ -186,7 +183,7 @@ class Pool:
             self._tasks = {k: entry for k, entry in self._tasks.items() if entry[0]() is not None}
             known = (weakref.ref(task), self.new_key(), self.ray.put(pickle.dumps(task, protocol=5)))
             self._tasks[id(task)] = known
-        rest = pickle.dumps((kind, list(members), settings), protocol=5)
+        rest = pickle.dumps((kind, list(members), settings, os.getcwd()), protocol=5)
         return self.workers[number].open.remote(key, known[1], known[2], rest)
 
     def call(self, number: int, key: int, name: str, counters: Counters | None, *arguments: Any) -> Any:
@@ -218,7 +215,7 @@ class Pool:
             return
         with contextlib.suppress(Exception):  # one that cannot be reached may still hold its core
             self.ray.kill(self.workers[number])
-        self.workers[number] = self._actor.remote(os.getcwd())
+        self.workers[number] = self._actor.remote()
         self.lives[number] += 1
         self._greet(number)
 
@@ -243,7 +240,12 @@ def check_address(address: str) -> None:
         raise InputError("cluster", "local or HOST:PORT", address, "ray start --head prints the address of a cluster.")
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """Returns the module, told to send nothing to anybody and to print nothing.
+
+    Raises:
+        InputError: where it is not installed.
+    """
     # no telemetry; and what Ray says of workers that die would go to stdout, among the results
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
