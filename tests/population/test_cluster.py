@@ -1,6 +1,6 @@
 """Cohorts on a real Ray cluster of two workers: the bits of one machine, also where workers are killed."""
 
-# pyright: reportMissingImports=false, reportArgumentType=false
+# pyright: reportMissingImports=false, reportArgumentType=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import os
