@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -51,7 +52,7 @@ class Record:
 class _Progress:
     """What the run loop knows about a member beside the program's state; all of it is plain data."""
 
-    losses: list[float] = field(default_factory=list)
+    losses: array = field(default_factory=lambda: array("d"))  # a list of floats would cost a collection now and then
     lr_scale: float = 1.0
     plateau: dict[str, Any] = field(default_factory=lambda: asdict(plateau_init()))
     best_loss: float = float("inf")
@@ -202,7 +203,7 @@ class Population:
         arrived: list[int] = []
         for number, stop in stops.items():
             local = self._place[number][1]
-            self._progress[number].losses.extend(losses[local].tolist())
+            self._progress[number].losses.frombytes(losses[local].tobytes())
             done[number] = len(losses[local])
             if self.diverged_at(number) is not None:
                 self._settle(number)
@@ -244,13 +245,13 @@ class Population:
                     epoch=epoch,
                     step=step,
                     examples=step * pace.batch_size,
-                    train_loss=float(np.mean(progress.losses)) if progress.losses else float("nan"),
+                    train_loss=float(np.mean(np.array(progress.losses))) if progress.losses else float("nan"),
                     validation_loss=loss,
                     validation_score=score,
                     lr=lr,
                 )
             )
-            progress.losses.clear()
+            progress.losses = array("d")
             if recipe.schedule == "plateau":
                 state, progress.lr_scale = plateau_update(
                     PlateauState(**progress.plateau), loss, schedule_gamma=recipe.schedule_gamma
@@ -365,6 +366,7 @@ class Population:
         """Returns what the run loop knows about a member, as plain data; `restore_member` takes it."""
         progress = self._progress[number]
         about = {f.name: getattr(progress, f.name) for f in fields(progress) if f.name != "best"}
+        about["losses"] = progress.losses.tolist()
         return {**about, "step": self.step(number), "diverged_at": self.diverged_at(number)}
 
     def best_snapshot(self, number: int) -> Snapshot | None:
@@ -374,6 +376,7 @@ class Population:
     def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
         """Sets a member to what `progress_json` and `snapshot` said of it; without a state it is released."""
         progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
+        progress.losses = array("d", about["losses"])
         progress.best = best
         cohort, local = self._place[number]
         program = self.programs[cohort]
