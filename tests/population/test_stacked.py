@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.population.conftest import BASE, small_task
+from tests.population.conftest import BASE, every_recipe, small_task
 from tests.population.test_conformance import advance, assert_close, assert_same_bits, make
 from tests.population.test_users_modules import recipe_of, sequences  # noqa: F401
 
@@ -153,6 +153,14 @@ def test_what_the_machine_lacks_is_refused_in_a_clause(program, task):
     if not torch.cuda.is_available():
         refusal = PROGRAMS[program].refuses(task, BASE, Settings(device="cuda"))
         assert refusal == "this torch finds no CUDA device"
+
+
+@pytest.mark.parametrize("program", STACKED)
+def test_every_other_piece_is_taken(program, task):
+    for case, recipe in every_recipe().items():
+        refusal = PROGRAMS[program].refuses(task, recipe, Settings())
+        expected = "not an elementwise rule" if recipe.optimizer in ("muon", "random_search") else "None"
+        assert expected in str(refusal), case
 
 
 def test_rules_that_are_not_elementwise_are_refused(task):

@@ -40,6 +40,11 @@ _RUN = [
     click.option("--seed", default=0, show_default=True, help="Seed of the run; the same seed gives the same run."),
     click.option("--out", metavar="FOLDER", help="Run folder to write. Default: a new one under runs/."),
     click.option("--threads", type=int, help="Cores to use. Default: all."),
+    click.option(
+        "--cluster",
+        metavar="CLUSTER",
+        help="Ray cluster to run on: local for this machine's cores, or HOST:PORT. With --resume, off for none.",
+    ),
     click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run, as it was started."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
 ]
@@ -110,11 +115,15 @@ def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes:
     return base.changed(**values)
 
 
-def plan_of(threads: int | None) -> Any:
-    """Returns the plan for a number of threads, or None for the default."""
-    from thalweg.core import check_number
+def plan_of(threads: int | None, cluster: str | None) -> Any:
+    """Returns the plan for a number of threads and a cluster, or None for the default."""
+    from thalweg.core import InputError, check_number
     from thalweg.population import Plan
 
+    if cluster is not None and threads is not None:
+        raise InputError("--threads", "left out with --cluster, whose workers have one core each", threads)
+    if cluster not in (None, "off"):
+        return Plan(cluster=cluster)
     if threads is None:
         return None
     check_number("--threads", threads, least=1, integer=True)
@@ -145,7 +154,7 @@ def resume_run(ctx: click.Context, run: str, what: str) -> Any:
 
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in ("resumed", "as_json"):
+        if given and parameter.name not in ("resumed", "cluster", "as_json"):
             name = "DATA" if parameter.name == "data" else parameter.opts[0]
             raise InputError(name, "left out with --resume: the run goes on as it was started")
     kind = RunFolder(run).kind
@@ -154,4 +163,4 @@ def resume_run(ctx: click.Context, run: str, what: str) -> Any:
             "--resume", f"a {ctx.command.name} run", f"{run}, a {kind} run", f"Use thalweg {kind} --resume."
         )
     with controlled(what) as control:
-        return resume(run, control=control)
+        return resume(run, cluster=ctx.params["cluster"], control=control)

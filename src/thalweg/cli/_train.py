@@ -36,6 +36,7 @@ def command(
     seed: int,
     out: str | None,
     threads: int | None,
+    cluster: str | None,
     as_json: bool,
     resumed: str | None,
     **options: Any,
@@ -56,7 +57,7 @@ def command(
                 seeds=seeds,
                 seed=seed,
                 out=run_path(out, f"train-{task.name}"),
-                plan=plan_of(threads),
+                plan=plan_of(threads, cluster),
                 control=control,
                 source=source,
             )

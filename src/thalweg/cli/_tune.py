@@ -45,6 +45,7 @@ def command(
     seed: int,
     out: str | None,
     threads: int | None,
+    cluster: str | None,
     as_json: bool,
     resumed: str | None,
     **options: Any,
@@ -72,7 +73,7 @@ def command(
                 budget=budget,
                 seed=seed,
                 out=run_path(out, f"tune-{task.name}"),
-                plan=plan_of(threads),
+                plan=plan_of(threads, cluster),
                 control=control,
                 source=source,
             )

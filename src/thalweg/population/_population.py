@@ -14,7 +14,7 @@ from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_losses
-from thalweg.population._planner import PROGRAMS, Plan, check_members
+from thalweg.population._planner import Plan, check_members
 from thalweg.recipes import Member
 from thalweg.tasks import Task, evaluate_metric
 
@@ -98,7 +98,7 @@ class Population:
             self.reasons.setdefault(name, why)
             cohorts.setdefault(name, []).append(number)
         for name, numbers in cohorts.items():
-            program = PROGRAMS[name](task, [self.members[n] for n in numbers], self.plan)
+            program = self.plan.open(name, task, [self.members[n] for n in numbers])
             for local, number in enumerate(numbers):
                 self._place[number] = (len(self.programs), local)
             self.programs.append(program)
@@ -183,7 +183,7 @@ class Population:
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if seconds >= SEGMENT_SECONDS * self.plan.threads and len(stops) >= width:
+            if seconds >= SEGMENT_SECONDS * program.cores and len(stops) >= width:
                 break
             local = self._place[number][1]
             if self._place[number][0] != cohort or program.structure(program.members[local].recipe) != structure:
@@ -191,7 +191,7 @@ class Population:
             stops[number] = self._next_stop(number, targets[number])
             cost = program.cost(local)
             # members side by side share the cores
-            fitting = max(1, int(SEGMENT_SECONDS / (cost * self._seconds_per_flop * max(1, width / self.plan.threads))))
+            fitting = max(1, int(SEGMENT_SECONDS / (cost * self._seconds_per_flop * max(1, width / program.cores))))
             num_steps[local] = min(stops[number] - self.step(number), fitting)
             lr_scale[local] = self._progress[number].lr_scale
             seconds += cost * self._seconds_per_flop * float(num_steps[local])
@@ -201,7 +201,7 @@ class Population:
         elapsed = max(time.perf_counter() - started, 1e-6)
         # cores work side by side: the rate is that of one core; a lane without a member costs as much as one with
         busy = max(width, len(stops))
-        rate = elapsed * min(self.plan.threads, busy) / (flops * busy / len(stops))
+        rate = elapsed * min(program.cores, busy) / (flops * busy / len(stops))
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
         done: dict[int, int] = {}
         arrived: list[int] = []
@@ -321,6 +321,15 @@ class Population:
         """Returns a copy of a member's state, from which forks start."""
         cohort, local = self._place[number]
         return self.programs[cohort].snapshot(local)
+
+    def snapshots(self, which: Sequence[int]) -> list[Snapshot]:
+        """Returns a copy of the state of members."""
+        found: dict[int, Snapshot] = {}
+        for cohort, program in enumerate(self.programs):
+            numbers = [n for n in which if self._place[n][0] == cohort]
+            states = program.snapshots([self._place[n][1] for n in numbers])
+            found.update(zip(numbers, states, strict=True))
+        return [found[n] for n in which]
 
     def eval_params(self, number: int) -> dict[str, np.ndarray]:
         """Returns a copy of the parameters that a member predicts with."""

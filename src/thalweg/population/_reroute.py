@@ -240,6 +240,35 @@ def _in_weight_precision(norm: Any) -> Callable[..., Any]:
     return run
 
 
+def _batch_norm(
+    mode: Reroute,
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    # vmap makes one batch norm of the channels of all lanes, of which the last ones round otherwise (Ioffe and Szegedy,
+    # 2015, algorithm 1; running statistics as torch keeps them, with the unbiased variance)
+    x = input if weight is None else input.to(weight.dtype)
+    spread = (1, -1, *(1,) * (x.dim() - 2))
+    if training or running_mean is None or running_var is None:
+        var, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
+        if training and running_mean is not None and running_var is not None:
+            num = x.numel() // x.shape[1]
+            running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
+            running_var.mul_(1 - momentum).add_(var.detach() * (momentum * num / max(num - 1, 1)))
+    else:
+        mean, var = running_mean, running_var
+    x = (x - mean.reshape(spread)) * (var + eps).rsqrt().reshape(spread)
+    if weight is not None:
+        x = x * weight.reshape(spread)
+    return x if bias is None else x + bias.reshape(spread)
+
+
 _DRAWING: dict[Any, Callable[..., Any]] = {
     F.dropout: _dropout,
     torch.dropout: lambda mode, input, p, train: _dropout(mode, input, p, train),
@@ -273,7 +302,8 @@ _ANSWERED: dict[Any, Callable[..., Any]] = {
 }
 
 _PRODUCTS: dict[Any, Callable[..., Any]] = {
-    **{norm: _in_weight_precision(norm) for norm in (F.layer_norm, F.group_norm, F.batch_norm)},
+    F.batch_norm: _batch_norm,
+    **{norm: _in_weight_precision(norm) for norm in (F.layer_norm, F.group_norm)},
     F.conv2d: lambda mode, *args, **kwargs: convolve_by_lane(*args, **kwargs),
     F.linear: lambda mode, *args, **kwargs: aligned_linear(*args, **kwargs),
     torch.matmul: lambda mode, a, b: aligned_matmul(a, b),

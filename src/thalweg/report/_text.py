@@ -20,6 +20,7 @@ from thalweg.report._words import (
     metric_line,
     missing_part,
     read_fields,
+    show_device,
     show_range,
     show_score,
     show_seconds,
@@ -143,7 +144,7 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _device(result: TuneResult | TrainResult) -> str:
-    return f"CPU with {count(result.plan.threads, 'thread')}, {result.plan.precision}"
+    return f"{show_device(result.plan)}, {result.plan.precision}"
 
 
 def _file_lines(result: TuneResult | TrainResult) -> list[str]:

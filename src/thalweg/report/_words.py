@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thalweg.core import Interval, format_together
-from thalweg.population import Pace
+from thalweg.population import Pace, Plan
 from thalweg.recipes import Axis, Recipe, format_value
 from thalweg.studies import AxisEffect, Scores
 from thalweg.tasks import METRICS, Task
@@ -170,6 +170,18 @@ def count(num: int, noun: str) -> str:
         ('1 epoch', '1,200 steps')
     """
     return f"{num:,} {noun}{'' if num == 1 else 's'}"
+
+
+def show_device(plan: Plan) -> str:
+    """Returns where a run trains.
+
+    Example:
+        >>> show_device(Plan(threads=2)), show_device(Plan(cluster="local"))
+        ('CPU with 2 threads', 'workers of one CPU core each on the Ray cluster local')
+    """
+    if plan.cluster is not None:
+        return f"workers of one CPU core each on the Ray cluster {plan.cluster}"
+    return f"CPU with {count(plan.threads, 'thread')}"
 
 
 def show_seconds(seconds: float) -> str:
