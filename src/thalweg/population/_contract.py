@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,7 @@ class Program(ABC):
         self.diverged_at = np.full(len(self.members), -1, np.int64)
         self.notes: list[str] = []
         self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self._orders_lock = threading.Lock()
 
     @classmethod
     @abstractmethod
@@ -205,11 +207,12 @@ class Program(ABC):
     def epoch_rows(self, seed: int, epoch: int) -> np.ndarray:
         """Returns the row order of an epoch, kept for the members that share the stream."""
         key = (seed, epoch)
-        if key not in self._orders:
-            if len(self._orders) >= 64:
-                self._orders.pop(next(iter(self._orders)))
-            self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
-        return self._orders[key]
+        with self._orders_lock:  # members of one program ask from several threads
+            if key not in self._orders:
+                if len(self._orders) >= 64:
+                    self._orders.pop(next(iter(self._orders)))
+                self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
+            return self._orders[key]
 
 
 def penalty_strengths(recipe: Recipe) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,13 +67,29 @@ class LoopProgram(Program):
         return refuse_machine(task, recipe, settings)
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
-        """Trains each member for its number of steps, one after another."""
+        """Trains each member for its number of steps: convolutional networks one on each core, others in turn."""
         losses = [np.empty(0)] * len(self.members)
+        active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
+
+        def work(index: int) -> None:
+            losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+
+        spread = [index for index in active if self._takes_one_core(index)]
+        with machine(self.settings, threads=1), ThreadPoolExecutor(self.settings.threads) as pool:
+            list(pool.map(work, spread))
         with machine(self.settings):
-            for index in range(len(self.members)):
-                if num_steps[index] > 0 and self.diverged_at[index] < 0:
-                    losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+            for index in active:
+                if index not in spread:
+                    work(index)
         return losses
+
+    def _takes_one_core(self, index: int) -> bool:
+        """Returns whether a member trains on one core, beside others.
+
+        A convolution keeps a core busy without Python, so members side by side gain more than cores inside an
+        operation. Small products would wait for Python, and a user's module may draw from torch's one generator.
+        """
+        return self.settings.device == "cpu" and self.members[index].recipe.model == "cnn"
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
         pace, recipe = self.paces[index], self.members[index].recipe

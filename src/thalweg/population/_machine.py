@@ -46,18 +46,23 @@ def _module_has_batch_norm(model: str, input_shape: tuple[int, ...], output_size
 
 
 @contextlib.contextmanager
-def machine(settings: Settings) -> Iterator[None]:
-    """Sets torch's threads, and on CUDA the precision of float32 products, and sets them back."""
-    threads = torch.get_num_threads()
+def machine(settings: Settings, *, threads: int | None = None) -> Iterator[None]:
+    """Sets torch's threads, and on CUDA the precision of float32 products, and sets them back.
+
+    Args:
+        settings: What the program was told.
+        threads: Inside each operation; None for those of the settings.
+    """
+    before = torch.get_num_threads()
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(threads or settings.threads)
     if settings.device == "cuda":
         torch.set_float32_matmul_precision("high" if settings.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = settings.precision == "tf32"
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         if settings.device == "cuda":
             torch.set_float32_matmul_precision(matmul)
             torch.backends.cudnn.allow_tf32 = convolution
