@@ -26,10 +26,13 @@ def build(work: Work, data: Data) -> nn.Sequential:
     return nn.Sequential(first, nn.ReLU(), last)
 
 
-class Eager(Contender):
-    """`torch.optim.AdamW(fused=True)`, one gather a step."""
+class Sequential(Contender):
+    """A sample of the members, one after another; the rest would take as long each.
 
-    name = "sequential eager"
+    Attributes:
+        threads: Inside each operation.
+    """
+
     threads = 1
 
     def __init__(self, work: Work, data: Data) -> None:
@@ -39,7 +42,14 @@ class Eager(Contender):
         self.batches = torch.from_numpy(data.batches)
         # evenly over the step sizes, so that none is easier by its numbers
         self.which = np.linspace(0, work.P - 1, work.sample).astype(int)
+        self.members: list[Any] = []
         self.reset()
+
+
+class Eager(Sequential):
+    """`torch.optim.AdamW(fused=True)`, one gather a step."""
+
+    name = "sequential eager"
 
     def reset(self) -> None:
         self.members = []
@@ -79,24 +89,18 @@ class EagerTwoThreads(Eager):
     threads = 2
 
 
-class Compiled(Contender):
+class Compiled(Sequential):
     """One compiled function holds gather, forward, backward and AdamW; it serves every member."""
 
     name = "sequential torch.compile"
-    threads = 1
 
     def __init__(self, work: Work, data: Data) -> None:
-        super().__init__(work, data)
-        self.share = work.sample / work.P
-        self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
-        self.batches = torch.from_numpy(data.batches)
-        self.which = np.linspace(0, work.P - 1, work.sample).astype(int)
         torch._dynamo.reset()
         self._step = torch.compile(self._advance, dynamic=False)
-        self.reset()
+        super().__init__(work, data)
 
     def reset(self) -> None:
-        self.members: list[Any] = []
+        self.members = []
         for k in self.which:
             params = [torch.from_numpy(a.copy()) for a in self.data.start]
             state = [torch.zeros_like(p) for p in params], [torch.zeros_like(p) for p in params]
