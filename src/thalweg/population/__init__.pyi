@@ -13,9 +13,9 @@ from ._halving import halving_rungs as halving_rungs
 from ._halving import rank as rank
 from ._halving import run_halving as run_halving
 from ._halving import split_brackets as split_brackets
-from ._loop_program import build_module as build_module
-from ._loop_program import empty_module as empty_module
-from ._loop_program import load_state as load_state
+from ._modules import build_module as build_module
+from ._modules import empty_module as empty_module
+from ._modules import load_state as load_state
 from ._planner import PROGRAMS as PROGRAMS
 from ._planner import Plan as Plan
 from ._planner import default_plan as default_plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -96,6 +96,7 @@ class Program(ABC):
         members: The cohort, in order.
         step: (P,) steps done.
         diverged_at: (P,) the step at which the loss stopped being finite, -1 while it is. Such a member stays frozen.
+        notes: Lines for the user about what the machine made necessary.
     """
 
     name: ClassVar[str]
@@ -109,12 +110,23 @@ class Program(ABC):
         self.paces = [Pace.of(member.recipe, num_rows) for member in members]
         self.step = np.zeros(len(self.members), np.int64)
         self.diverged_at = np.full(len(self.members), -1, np.int64)
+        self.notes: list[str] = []
         self._orders: dict[tuple[int, int], np.ndarray] = {}
 
     @classmethod
     @abstractmethod
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
         """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
+
+    @classmethod
+    def side_by_side(cls, settings: Settings) -> int:
+        """Returns how many members train side by side: a step of fewer takes as long."""
+        return 1
+
+    @classmethod
+    def structure(cls, recipe: Recipe) -> Hashable:
+        """Returns what members must have in common to train side by side; None where they need nothing."""
+        return None
 
     @abstractmethod
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:

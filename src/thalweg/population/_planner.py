@@ -9,16 +9,25 @@ from typing import Any
 
 from thalweg.core import InputError, check_choice
 from thalweg.optim import RULES
+from thalweg.population._batched_program import BatchedProgram
 from thalweg.population._cluster import ClusterProgram
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
 from thalweg.population._ray_pool import check_address
+from thalweg.population._vmap_program import VmapProgram
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
 #: in the order of preference
-PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "loop": LoopProgram}
+PROGRAMS: dict[str, type[Program]] = {
+    "kernel": KernelProgram,
+    "batched": BatchedProgram,
+    "vmap": VmapProgram,
+    "loop": LoopProgram,
+}
+#: what `auto` may take
+AUTOMATIC = ("kernel", "loop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +76,12 @@ class Plan(Settings):
                 raise InputError("program", f"one that can run the recipe ({refusal})", self.program, "Use auto.")
             return self.program, "asked for"
         refusals = []
-        for name, program in PROGRAMS.items():
-            refusal = program.refuses(task, recipe, self)
+        for name in AUTOMATIC:
+            refusal = PROGRAMS[name].refuses(task, recipe, self)
             if refusal is None:
                 return name, refusals[0] if refusals else "a dense network with built-in pieces"
             refusals.append(refusal)
-        raise AssertionError("the loop refuses nothing")
+        raise InputError("model", f"one that the settings fit ({refusals[-1]})", recipe.model)
 
 
 def default_plan() -> Plan:
