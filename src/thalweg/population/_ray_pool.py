@@ -76,7 +76,7 @@ class Worker:
 
     def _advance(self, program: Program, num_steps: np.ndarray, lr_scale: np.ndarray) -> Any:
         losses = program.advance(num_steps, lr_scale)
-        return losses, program.step, program.diverged_at
+        return losses, program.step, program.diverged_at, program.notes
 
     def _outputs(self, program: Program, which: list[int], x: np.ndarray | str) -> list[np.ndarray]:
         rows = getattr(program.task, x).x if isinstance(x, str) else x
