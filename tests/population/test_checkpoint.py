@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ from thalweg.population import (
     read_history,
     write_history,
 )
+from thalweg.population._checkpoint import SHARE, Allowance
 from thalweg.recipes import Member, Recipe
-from thalweg.store import RunFolder
+from thalweg.store import RunFolder, load_arrays
 
 RECIPES = {
     "plain": BASE,
@@ -192,6 +194,50 @@ def test_without_a_checkpoint_old_segments_are_not_read(task, tmp_path):
     third = Population(task, members(BASE))
     Checkpointer(third, folder, "a")
     assert_same(population, third)
+
+
+def test_members_that_have_not_moved_are_left_out_and_made_again(task, tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "tune", {})
+    straight = Population(task, [*members(BASE), Member(recipe=BASE, seed=9)])
+    straight.run()
+    first = Population(task, straight.members)
+    first.run(which=[1], epochs=1)
+    Checkpointer(first, folder, "a").save()
+    arrays, about = load_arrays(folder.checkpoint_path("a"))
+    assert {name.partition("/")[0] for name in arrays} == {"1"}
+    assert ["state" in member for member in about["members"]] == [False, True, False]
+    second = Population(task, straight.members)
+    Checkpointer(second, folder, "a")
+    second.run()
+    assert_same(straight, second)
+
+
+def test_a_fork_that_has_not_moved_keeps_its_start(task, tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "tune", {})
+    first = Population(task, [Member(recipe=BASE, seed=3)])
+    first.run(epochs=1)
+    fork = [Member(recipe=BASE, seed=3, start=first.snapshot(0))]
+    Checkpointer(Population(task, fork), folder, "a").save()
+    second = Population(task, fork)
+    Checkpointer(second, folder, "a")
+    assert_same_bits(first.snapshot(0), second.snapshot(0))
+
+
+def test_saving_keeps_to_its_share_of_the_time(task, tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "tune", {})
+    allowance = Allowance()
+    population = Population(task, members(BASE))
+    savers = [Checkpointer(population, folder, name, allowance) for name in "ab"]
+    started, most = time.monotonic(), 0.0
+    while time.monotonic() - started < 2.5:
+        for saver in savers:
+            before = allowance.spent
+            saver.save_if_due()
+            most = max(most, allowance.spent - before)
+        time.sleep(0.01)
+    assert allowance.spent > 0
+    assert allowance.spent <= SHARE * (time.monotonic() - started) + most
+    assert not Allowance(spent=1.0).covers(0.0)
 
 
 # ---- damage ---------------------------------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ def test_shares_give_the_bits_of_one_machine(pool, task, program):
     one = PROGRAMS[program](task, members(), Settings())
     many = ClusterProgram(PROGRAMS[program], task, members(), Settings(), "local")
     assert many.cores == 2
+    assert many.side_by_side(Settings()) == 2 * one.side_by_side(Settings())
+    assert many.structure(BASE) == one.structure(BASE)
     steps = np.array([7, 0, 3, 9, 1, 5])
     for turn in range(2):
         expected, found = one.advance(steps, np.ones(6)), many.advance(steps, np.ones(6))
@@ -237,10 +239,26 @@ def test_an_address_that_does_not_answer_is_one_line_in_time():
         started = time.monotonic()
         done = command("train", "iris", "--cluster", address)
     assert time.monotonic() - started < 60
+    assert_one_line(done, f"the cluster {address} does not answer (Connection refused)")
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], text: str) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
-    assert f"the cluster {address} does not answer (Connection refused)" in done.stderr
+    assert text in done.stderr
+
+
+@pytest.mark.slow
+def test_something_else_that_listens_there_is_one_line_in_time():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        started = time.monotonic()
+        done = command("train", "iris", "--cluster", address)
+    assert time.monotonic() - started < 90
+    assert_one_line(done, f"the cluster {address} does not answer (no Ray answered in 30 s)")
 
 
 def test_without_ray_the_line_says_what_to_install(tmp_path):
@@ -280,33 +298,46 @@ def free_port() -> int:
         return bound.getsockname()[1]
 
 
-@pytest.mark.slow
-def test_a_cluster_by_its_address_and_nothing_but_the_result_on_stdout(tmp_path):
-    port = free_port()
+@pytest.fixture(scope="module")
+def head() -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a cluster of two cores, and the environment that holds its token."""
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+    address = f"127.0.0.1:{free_port()}"
     program = str(Path(sys.executable).with_name("ray"))
-    options = ["--num-cpus=2", "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--block"]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    asked = ["train", "iris", "--set", "epochs=20", "--seeds", "3", "--json", "--out"]
+    options = ["--num-cpus=2", "--include-dashboard=false", "--block", f"--port={address.rpartition(':')[2]}"]
     with subprocess.Popen(
-        [program, "start", "--head", f"--port={port}", *options],
+        [program, "start", "--head", *options],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    ) as head:
+    ) as process:
         try:
-            assert head.stdout is not None
-            for line in head.stdout:
-                if "Ray runtime started" in line:
-                    break
-            many = command(*asked, "many", "--cluster", f"127.0.0.1:{port}", cwd=tmp_path)
+            assert process.stdout is not None
+            assert any("Ray runtime started" in line for line in process.stdout)
+            yield address, environment
         finally:
-            os.killpg(head.pid, signal.SIGTERM)
-            head.communicate(timeout=60)
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_cluster_by_its_address_and_nothing_but_the_result_on_stdout(head, tmp_path):
+    address, environment = head
+    asked = ["train", "iris", "--set", "epochs=20", "--seeds", "3", "--json", "--out"]
+    many = command(*asked, "many", "--cluster", address, cwd=tmp_path, env=environment)
     assert many.returncode == 0, many.stderr
     assert many.stdout.count("\n") == 1
     assert "ray" not in many.stderr.lower()
     one = command(*asked, "one", "--threads", "1", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     assert differences("train", tmp_path / "one", tmp_path / "many") == []
+
+
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_a_token_is_one_line(head):
+    address, environment = head
+    without = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
+    done = command("train", "iris", "--cluster", address, env=without)
+    assert_one_line(done, f"the cluster {address} asks for a token. Set RAY_AUTH_MODE=token")

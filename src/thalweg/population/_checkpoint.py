@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,26 @@ from thalweg.population._contract import Snapshot
 from thalweg.population._population import Population, Record
 from thalweg.store import RunFolder, load_arrays, save_arrays
 
-#: saving may take this share of the run's time
-SHARE = 0.02
+#: saving when due may take this share of the run's time; what must be saved at the end of a stage comes on top
+SHARE = 0.015
 _LEAST_SECONDS = 0.5
 _PARTS = ("params", "buffers")
+
+
+@dataclass(kw_only=True)
+class Allowance:
+    """What saving costs a run: shared by its populations, so that none spends what another has spent.
+
+    Args:
+        spent: Seconds that all saves took together.
+    """
+
+    spent: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+
+    def covers(self, cost: float) -> bool:
+        """Returns whether so many seconds more keep within the share."""
+        return self.spent + cost <= SHARE * (time.monotonic() - self._started)
 
 
 class Checkpointer:
@@ -29,15 +45,18 @@ class Checkpointer:
         population: What is saved; restored at once where the run holds a checkpoint of that name.
         folder: The run.
         name: Of the population in the run.
+        allowance: What the run may spend on saving; default is one of its own.
     """
 
-    def __init__(self, population: Population, folder: RunFolder, name: str) -> None:
+    def __init__(
+        self, population: Population, folder: RunFolder, name: str, allowance: Allowance | None = None
+    ) -> None:
         self.population, self.folder, self.name = population, folder, name
-        self.seconds = 0.0
+        self.allowance = allowance or Allowance()
         self._saved_records = 0
         self._sums: dict[str, int] = {}
         self._last = time.monotonic()
-        self._wait = _LEAST_SECONDS
+        self._cost = 0.0
         if folder.checkpoint_path(name).exists():
             self._restore()
         else:
@@ -45,7 +64,7 @@ class Checkpointer:
 
     def save_if_due(self) -> None:
         """Saves where enough time has passed for the cost to stay below its share."""
-        if time.monotonic() - self._last >= self._wait:
+        if time.monotonic() - self._last >= _LEAST_SECONDS and self.allowance.covers(self._cost):
             self.save()
 
     def save(self) -> None:
@@ -65,8 +84,8 @@ class Checkpointer:
         about["segments"] = self._sums
         save_arrays(self.folder.checkpoint_path(self.name), arrays, about)
         self._last = time.monotonic()
-        self.seconds += self._last - started
-        self._wait = max(_LEAST_SECONDS, (self._last - started) / SHARE)
+        self._cost = self._last - started
+        self.allowance.spent += self._cost
 
     def _restore(self) -> None:
         path = self.folder.checkpoint_path(self.name)
@@ -98,7 +117,7 @@ class Checkpointer:
         if len(records) < about["num_records"] or len(about["members"]) != len(self.population):
             raise ValueError
         for number, member in enumerate(about["members"]):
-            state = None if member["released"] else _take(arrays, f"{number}", member["state"])
+            state = _take(arrays, f"{number}", member["state"]) if "state" in member else None
             best = None if member.get("best") is None else _take(arrays, f"{number}/best", member["best"])
             self.population.restore_member(number, member, state, best)
         self.population.restore_history(records[: about["num_records"]])
@@ -141,7 +160,10 @@ def read_history(path: Path) -> dict[str, list[Record]]:
 def _state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays: dict[str, np.ndarray] = {}
     members = [population.progress_json(number) for number in range(len(population))]
-    kept = [number for number, about in enumerate(members) if not about["released"]]
+    # a member that has not moved is made again from its seed
+    kept = [
+        n for n, about in enumerate(members) if not about["released"] and (about["step"] or population.members[n].start)
+    ]
     states = dict(zip(kept, population.snapshots(kept), strict=True))
     for number, about in enumerate(members):
         if number in states:

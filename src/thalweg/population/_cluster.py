@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -98,6 +98,14 @@ class ClusterProgram(Program):
         """The workers that have a share."""
         return len(self._shares)
 
+    def side_by_side(self, settings: Settings) -> int:  # of the kind, so of the instance
+        """Returns how many members train side by side, at all workers."""
+        return self._kind.side_by_side(settings) * self.cores
+
+    def structure(self, recipe: Recipe) -> Hashable:
+        """Returns what members must have in common to train side by side at a worker."""
+        return self._kind.structure(recipe)
+
     # ---- the contract -----------------------------------------------------------------------------------------------
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
@@ -108,7 +116,8 @@ class ClusterProgram(Program):
             if (num_steps[share] > 0).any()
         }
         losses: list[np.ndarray] = [np.empty(0)] * len(self.members)
-        for number, (found, step, diverged_at) in self._ask(calls).items():
+        for number, (found, step, diverged_at, notes) in self._ask(calls).items():
+            self.notes += [note for note in notes if note not in self.notes]
             share = self._shares[number]
             for index, of_member in zip(share.tolist(), found, strict=True):
                 losses[index] = of_member

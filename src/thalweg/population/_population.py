@@ -378,17 +378,17 @@ class Population:
         return self._progress[number].best
 
     def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
-        """Sets a member to what `progress_json` and `snapshot` said of it; without a state it is released."""
+        """Sets a member to what `progress_json` and `snapshot` said of it; without a state it stays at its start."""
         progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
         progress.losses = array("d", about["losses"])
         progress.best = best
         cohort, local = self._place[number]
         program = self.programs[cohort]
         self._progress[number] = progress
-        if state is not None:
-            program.restore(local, state)
-        else:
+        if about["released"]:
             program.release(local)
+        elif state is not None:
+            program.restore(local, state)
         program.step[local] = about["step"]
         program.diverged_at[local] = -1 if about["diverged_at"] is None else about["diverged_at"]
 

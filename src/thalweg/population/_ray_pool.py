@@ -10,6 +10,8 @@ import os
 import pickle
 import re
 import socket
+import subprocess
+import sys
 import weakref
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +26,7 @@ from thalweg.recipes import Member
 from thalweg.tasks import Task
 
 #: a cluster has so many seconds to answer, and a worker to start
-ANSWER_SECONDS, START_SECONDS = 10.0, 120.0
+ANSWER_SECONDS, START_SECONDS = 30.0, 120.0
 #: workers that may die in one call before the run ends: then it is the call that kills them
 MOST_DEATHS = 3
 
@@ -74,7 +76,7 @@ class Worker:
 
     def _advance(self, program: Program, num_steps: np.ndarray, lr_scale: np.ndarray) -> Any:
         losses = program.advance(num_steps, lr_scale)
-        return losses, program.step, program.diverged_at
+        return losses, program.step, program.diverged_at, program.notes
 
     def _outputs(self, program: Program, which: list[int], x: np.ndarray | str) -> list[np.ndarray]:
         rows = getattr(program.task, x).x if isinstance(x, str) else x
@@ -130,11 +132,7 @@ class Pool:
             return
         options: dict[str, Any] = {"include_dashboard": False, "num_cpus": len(os.sched_getaffinity(0))}
         if self.address != "local":
-            host, _, port = self.address.rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-            except OSError as error:
-                raise self._silent(error.strerror or str(error)) from None
+            self._knock()
             options = {}
         try:
             self.ray.init(self.address, log_to_driver=False, configure_logging=False, **options)
@@ -142,6 +140,28 @@ class Pool:
             with contextlib.suppress(Exception):
                 self.ray.shutdown()
             raise self._silent(str(error)) from None
+
+    def _knock(self) -> None:
+        """Checks that a Ray cluster answers at the address, in a process that can be ended where it waits."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+            code = f"import ray; ray.init({self.address!r}, log_to_driver=False, configure_logging=False)"
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            if b"InvalidAuthToken" in (error.stderr or b""):
+                raise self._closed() from None
+            raise self._silent(f"no Ray answered in {ANSWER_SECONDS:.0f} s") from None
+        except OSError as error:
+            raise self._silent(error.strerror or str(error)) from None
+        if "InvalidAuthToken" in done.stderr:
+            raise self._closed()
+        if done.returncode:
+            raise self._silent(_last_line(RuntimeError(done.stderr)))
+
+    def _closed(self) -> RunError:
+        return RunError(f"the cluster {self.address} asks for a token. Set RAY_AUTH_MODE=token, as for ray start.")
 
     def _silent(self, why: str) -> RunError:
         why = " ".join(why.split())

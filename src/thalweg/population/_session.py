@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from thalweg.population._checkpoint import Checkpointer, write_history
+from thalweg.population._checkpoint import Allowance, Checkpointer, write_history
 from thalweg.population._control import Control
 from thalweg.population._kernel_cache import is_compiled
 from thalweg.population._planner import Plan
@@ -33,6 +33,7 @@ class Session:
         self.control = control or Control()
         self.populations: dict[str, Population] = {}
         self._checkpoints: dict[str, Checkpointer] = {}
+        self._allowance = Allowance()
 
     def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
         """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
@@ -41,7 +42,7 @@ class Session:
         if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
             self.control.on_note("Compiling the kernel, once for this machine and version: about 30 s.")
         if self.folder is not None:
-            self._checkpoints[name] = Checkpointer(population, self.folder, name)
+            self._checkpoints[name] = Checkpointer(population, self.folder, name, self._allowance)
             done = sum(population.step(n) for n in range(len(population)))
             if done and self.control.on_progress is not None:
                 self.control.on_progress(done)
@@ -73,7 +74,7 @@ class Session:
     @property
     def checkpoint_seconds(self) -> float:
         """The time that saving took."""
-        return sum(checkpoint.seconds for checkpoint in self._checkpoints.values())
+        return self._allowance.spent
 
     def announce(self, steps: int) -> None:
         """Tells the control how many member-steps the whole run will take."""
