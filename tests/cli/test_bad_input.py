@@ -104,7 +104,7 @@ CASES = [
     (f"{IRIS} --budget 0s", "--budget must be above 0, got 0.0"),
     (f"{IRIS} --budget -5s", "--budget must be seconds, .*, got '-5s'"),
     (f"{IRIS} --budget 10steps", "--budget must be at least .* member-steps .*, got '10 member-steps'. Give more"),
-    (f"{IRIS} --budget 0.0001s", "--budget must be at least .* member-steps"),
+    (f"{IRIS} --budget 0.0001s", "--budget must be at least .* seconds for .*, got '0.0001 seconds'. Give more"),
     (f"{IRIS} --seeds 1", "seeds must be a whole number at least 2, got 1. An interval needs 2 seeds"),
     (f"{IRIS} --seeds many", "'many' is not a valid integer"),
     (f"{IRIS} --seed -1", "seed must be a whole number at least 0, got -1"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.core import InputError, RunError
+from thalweg.population._memory import check_memory
 from thalweg.population._planner import Plan, check_members
 from thalweg.population._population import Population
 from thalweg.recipes import Member, Recipe
@@ -35,6 +36,7 @@ def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
     # half the rows at once would be slow for nothing: a step shows the same with a small batch
     num_rows = len(task.train.rows)
     small = [dataclasses.replace(r, batch_size=min(r.batch_size or num_rows, 16)) for r in shapes.values()]
+    check_memory(task, small, plan, remedy="Take smaller widths.")
     population = Population(task, [Member(recipe=recipe, seed=0) for recipe in small], plan)
     for program in population.programs:
         own = np.array([":" in member.recipe.model for member in program.members], np.int64)

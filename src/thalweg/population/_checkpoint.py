@@ -58,7 +58,7 @@ class Checkpointer:
             path = self.folder.segment_path(self.name, self._saved_records)
             write_history(path, {self.name: records[self._saved_records :]})
             self._saved_records = len(records)
-        arrays, about = _state_of(self.population)
+        arrays, about = state_of(self.population)
         save_arrays(self.folder.checkpoint_path(self.name), arrays, about)
         self._last = time.monotonic()
         self._wait = max(_LEAST_SECONDS, (self._last - started) / SHARE)
@@ -119,7 +119,8 @@ def read_history(path: Path) -> dict[str, list[Record]]:
     return found
 
 
-def _state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns the arrays and the plain data of a checkpoint."""
     arrays: dict[str, np.ndarray] = {}
     members = []
     for number in range(len(population)):

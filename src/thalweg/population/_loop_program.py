@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.func import functional_call
 from thalweg.core import InputError, Purpose, RunError, derive_key
 from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
 from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
-from thalweg.population._contract import Program, Settings, Snapshot, penalty_strengths
+from thalweg.population._contract import Memory, ModelSize, Program, Settings, Snapshot, penalty_strengths
 from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
@@ -55,6 +56,12 @@ class LoopProgram(Program):
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
         """Returns None: the loop runs whatever torch runs."""
         return None
+
+    @classmethod
+    def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
+        """Returns what members take of the memory: each keeps a module beside its state."""
+        found = super().memory(task, recipe, settings, size)
+        return replace(found, member=found.member + settings.dtype.itemsize * (size.parameters + size.buffers))
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
         """Trains each member for its number of steps, one after another."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from thalweg.core import InputError, check_choice
@@ -12,11 +13,31 @@ from thalweg.optim import RULES
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
+from thalweg.population._sizes import step_cost
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: in the order of preference
+#: in the order of preference; the last one refuses nothing
 PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "loop": LoopProgram}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The program of the recipes of one structure, as it was chosen.
+
+    Args:
+        structure: What the recipes share (see `structure_of`).
+        program: The name of the program.
+        why: A clause, with numbers where programs were measured.
+        step_seconds: Of one member-step in company, measured; None where nothing had to be measured.
+        member_bytes: What a member keeps between its steps.
+    """
+
+    structure: str
+    program: str
+    why: str
+    step_seconds: float | None
+    member_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +45,16 @@ class Plan(Settings):
     """How members run. Under one plan a member gives the same bits alone, in company, permuted and resumed.
 
     Args:
-        program: Recipe structure -> name of the program is decided by `program_for`; "auto", or one name for all.
+        program: "auto", or the name of one program for all members.
+        choices: What `make_plan` chose under "auto". Recipes of another structure are run by the first program, in the
+            order of preference, that does not refuse them.
 
     Raises:
         InputError: for a program that there is not, and for what `Settings` refuses.
     """
 
     program: str = "auto"
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,6 +63,11 @@ class Plan(Settings):
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """Returns the plan that `to_json` described."""
+        return cls(**{**data, "choices": tuple(Choice(**choice) for choice in data.get("choices", ()))})
 
     def program_for(self, task: Task, recipe: Recipe) -> tuple[str, str]:
         """Returns (program, why).
@@ -51,13 +80,62 @@ class Plan(Settings):
             if refusal is not None:
                 raise InputError("program", f"one that can run the recipe ({refusal})", self.program, "Use auto.")
             return self.program, "asked for"
-        refusals = []
-        for name, program in PROGRAMS.items():
-            refusal = program.refuses(task, recipe, self)
-            if refusal is None:
-                return name, refusals[0] if refusals else "a dense network with built-in pieces"
-            refusals.append(refusal)
-        raise AssertionError("the loop refuses nothing")
+        refusals = refusals_of(task, recipe, self)
+        if self.choices:
+            structure = structure_of(task, recipe, self, refusals)
+            for choice in self.choices:
+                if choice.structure == structure:
+                    return choice.program, choice.why
+        return first_choice(refusals)
+
+    def slow(self, task: Task, recipe: Recipe) -> str | None:
+        """Returns why every program but the loop refuses a recipe, in a line that names it; None where one takes it."""
+        if self.program != "auto":
+            return None
+        *vectorised, _ = refusals_of(task, recipe, self).values()
+        if None in vectorised:
+            return None
+        what = f"{recipe.model} with {recipe.optimizer}" if recipe.model in ("linear", "mlp") else recipe.model
+        return f"{what} runs in the loop: {vectorised[-1]}."
+
+    def in_full_precision(self) -> Plan:
+        """Returns the plan of members whose scores or weights are reported: products are not rounded to fewer bits."""
+        return self if self.precision == "float64" else replace(self, precision="float32")
+
+    def of_saved_model(self, recipe: Recipe) -> Plan:
+        """Returns the plan of the one member whose weights are saved: the loop on a CPU, in float64.
+
+        In float32 the rounding of two programs grows over a long run until up to 2% of predictions differ (measured:
+        MLP of 128 units, 24 epochs of Fashion-MNIST). In float64 `train.py` repeats the saved model on any machine. A
+        user's own module keeps the precision it was made for.
+        """
+        precision = self.in_full_precision().precision if ":" in recipe.model else "float64"
+        return Plan(program="loop", precision=precision, threads=self.threads)
+
+
+def refusals_of(task: Task, recipe: Recipe, settings: Settings) -> dict[str, str | None]:
+    """Returns program -> why it cannot run the recipe, None where it can; in the order of preference."""
+    return {name: program.refuses(task, recipe, settings) for name, program in PROGRAMS.items()}
+
+
+def first_choice(refusals: dict[str, str | None]) -> tuple[str, str]:
+    """Returns the first program that does not refuse, and why it is the first."""
+    why = "the first in the order of preference"
+    for name, refusal in refusals.items():
+        if refusal is None:
+            return name, why
+        why = refusal  # of those that refuse, the last one takes most: what it cannot run is what is special
+    raise AssertionError("the loop refuses nothing")
+
+
+def structure_of(task: Task, recipe: Recipe, settings: Settings, refusals: dict[str, str | None]) -> str:
+    """Returns what the recipes of one choice share: model, size of a step, and the programs that take them.
+
+    Recipes that differ in activation, optimizer or a little in size run alike, so one measurement serves them.
+    """
+    size = round(math.log10(step_cost(task, recipe)))
+    taken = " ".join(name for name, refusal in refusals.items() if refusal is None)
+    return f"{recipe.model}, 1e{size} operations, {settings.precision} on {settings.device}, by {taken}"
 
 
 def default_plan() -> Plan:

@@ -14,7 +14,7 @@ from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_loss
 from thalweg.population._planner import PROGRAMS, Plan, check_members
-from thalweg.recipes import Member
+from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, evaluate_metric
 
 #: control is read between segments of about this many seconds
@@ -43,6 +43,13 @@ class Record:
     validation_loss: float
     validation_score: float
     lr: float
+
+
+def epochs_between(recipe: Recipe) -> int:
+    """Returns the epochs between two evaluations of a member: one, or several in a long run."""
+    if recipe.patience is not None or recipe.schedule == "plateau":
+        return 1
+    return -(-recipe.epochs // MOST_EVALUATIONS)
 
 
 @dataclass(kw_only=True)
@@ -199,23 +206,16 @@ class Population:
                 self._settle(number)
             elif self.step(number) == stop:
                 arrived.append(number)
-        self._evaluate(arrived)
+        self.evaluate(arrived)
         return done
-
-    def _stride(self, number: int) -> int:
-        """Returns the steps between two evaluations of a member: an epoch, or several in a long run."""
-        recipe = self.members[number].recipe
-        every = -(-recipe.epochs // MOST_EVALUATIONS)
-        if recipe.patience is not None or recipe.schedule == "plateau":
-            every = 1
-        return every * self.pace(number).steps_per_epoch
 
     def _next_stop(self, number: int, target: int) -> int:
         """Returns the step at which a member is evaluated next, after the one where it stands."""
-        stride = self._stride(number)
+        stride = epochs_between(self.members[number].recipe) * self.pace(number).steps_per_epoch
         return min((self.step(number) // stride + 1) * stride, target)
 
-    def _evaluate(self, arrived: list[int]) -> None:
+    def evaluate(self, arrived: Sequence[int]) -> None:
+        """Adds a record of each of these members, with loss and score on the validation rows."""
         if not arrived:
             return
         split = self.task.validation

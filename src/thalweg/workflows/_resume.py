@@ -34,7 +34,7 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
     about = folder.about
     try:
         recipe = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
-        plan = Plan(**about["plan"])
+        plan = Plan.from_json(about["plan"])
         source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
         if folder.kind == "tune":
             axes = [axis_from_json(axis) for axis in about["axes"]]
@@ -48,7 +48,7 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)
     if size is None:  # killed before it was written
-        size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
+        size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan).size
         folder.write_json("size.json", asdict(size))
     return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)
 
