@@ -67,13 +67,14 @@ class Schedule:
         # run must have the same rates whether it asks for one step or for many
         shape = np.shape(step)
         at = np.atleast_1d(np.asarray(step, dtype=np.float64))
-        found = self.shape(
+        found = np.empty(at.shape)
+        found[...] = self.shape(
             at,
             float(total_steps),
             self.warmup if warmup is None else warmup,
             self.schedule_gamma if schedule_gamma is None else schedule_gamma,
         )
-        return np.broadcast_to(np.asarray(found, dtype=np.float64), at.shape).copy().reshape(shape)
+        return found.reshape(shape)
 
 
 def _constant(step, total, warmup, gamma):

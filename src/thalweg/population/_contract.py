@@ -235,19 +235,27 @@ class Program(ABC):
 
     def hyper(self, index: int, t: np.ndarray | int, lr_scale: float) -> dict[str, Any]:
         """Returns the hyper-parameters of a member at steps t (from 1), with the scheduled step size."""
-        member, pace = self.members[index], self.paces[index]
+        member = self.members[index]
         recipe = member.recipe
         values = {name: getattr(recipe, name) for name in RULES[recipe.optimizer].hyper if name != "seed"}
-        schedule = SCHEDULES[recipe.schedule]
-        factor: Any = 1.0
-        if schedule.shape is not None:
-            factor = schedule.factor(
-                np.asarray(t) - 1, pace.total_steps, warmup=recipe.warmup, schedule_gamma=recipe.schedule_gamma
-            )
-        lr = recipe.lr * lr_scale * factor
-        values["lr"] = np.broadcast_to(lr, np.shape(t)) if np.ndim(t) else float(lr)
+        values["lr"] = self.lr(index, t, lr_scale)
         values["seed"] = member.seed
         return values
+
+    def lr(self, index: int, t: np.ndarray | int, lr_scale: float) -> Any:
+        """Returns the scheduled step size of a member at steps t (from 1), of the shape of t."""
+        recipe = self.members[index].recipe
+        schedule = SCHEDULES[recipe.schedule]
+        factor: Any = np.ones(np.shape(t))
+        if schedule.shape is not None:
+            factor = schedule.factor(
+                np.asarray(t) - 1,
+                self.paces[index].total_steps,
+                warmup=recipe.warmup,
+                schedule_gamma=recipe.schedule_gamma,
+            )
+        found = recipe.lr * lr_scale * factor
+        return found if np.ndim(t) else float(found)
 
     def epoch_rows(self, seed: int, epoch: int) -> np.ndarray:
         """Returns the row order of an epoch, kept for the members that share the stream."""

@@ -60,8 +60,8 @@ def _train(
     """Trains one member for `num_steps`; returns the steps done, fewer where the loss stopped being finite.
 
     Args:
-        layers: (L, 12) int64, see the column names above.
-        theta: (N,) parameters, changed in place.
+        layers: (L, 12) int64, see the column names of `_kernel_layers`.
+        theta: (N,) parameters, changed in place; weights as (in, out), so that BLAS reads the rows of small ones.
         slots: (S, N) optimizer state, changed in place.
         buffers: (M,) running statistics, changed in place.
         x: (n, D) rows. y_real: (n, K) or empty. y_class: (n,) or empty.
@@ -76,7 +76,7 @@ def _train(
     L = layers.shape[0]
     K = layers[L - 1, OUT]
     offsets, size = lay_out_scratch(layers, B)
-    scratch = np.zeros(size, theta.dtype)
+    scratch = np.empty(size, theta.dtype)
     grad = np.zeros_like(theta)
     batch = np.empty((B, D), theta.dtype)
     out = view(scratch, offsets[L - 1, LINEAR], B, K)
@@ -87,7 +87,9 @@ def _train(
         start = (step - epoch * steps_per_epoch) * B
         rows = order[epoch - first_epoch, start : start + B]
         for i in range(B):
-            batch[i] = x[rows[i]]
+            r = rows[i]
+            for j in range(D):  # a loop is copied as vectors; numba's row assignment was not
+                batch[i, j] = x[r, j]
         key = chain_key(dropout_key, step)
         forward(layers, theta, buffers, batch, scratch, offsets, True, rate, key, slope)
         value = apply_loss(loss, out, y_real, y_class, rows, delta, loss_parameter, smoothing)
@@ -137,14 +139,18 @@ def _predict(layers, theta, buffers, x, slope, out, chunk):
         out[start:stop] = view(scratch, offsets[L - 1, LINEAR], stop - start, K)
 
 
-def _mean_loss(loss, out, y_real, y_class, parameter):
-    """Returns the mean loss of outputs (n, K) against their targets, without smoothing."""
-    rows = np.arange(out.shape[0])
-    delta = np.empty_like(out)
-    return apply_loss(loss, out, y_real, y_class, rows, delta, parameter, out.dtype.type(0.0))
+def _mean_losses(loss, outputs, y_real, y_class, parameter):
+    """Returns (M,) mean losses of outputs (M, n, K) against their targets, without smoothing."""
+    M, n, K = outputs.shape
+    rows = np.arange(n)
+    delta = np.empty((n, K), outputs.dtype)
+    found = np.empty(M)
+    for m in range(M):
+        found[m] = apply_loss(loss, outputs[m], y_real, y_class, rows, delta, parameter, outputs.dtype.type(0.0))
+    return found
 
 
 with kept_in_cache():
     train = njit(_train, cache=True, nogil=True, error_model="numpy")
     predict = njit(_predict, cache=True, nogil=True)
-    mean_loss = njit(_mean_loss, cache=True, nogil=True)
+    mean_losses = njit(_mean_losses, cache=True, nogil=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
+from numba.extending import intrinsic
 
 from thalweg.core import GAMMA
 from thalweg.models import BATCH_NORM_MOMENTUM, NORM_EPS
@@ -48,6 +51,37 @@ def _dropout_mask(mask, key, rate):
         mask[i] = keep if draw >= threshold else zero
 
 
+# ---- views -----------------------------------------------------------------------------------------------------------
+# They are made from addresses: numba's slices and reshapes count references atomically and call into C, which took a
+# third of the time of a small network's step. Whoever calls the kernel holds the arrays.
+
+
+def _address(typingctx: Any, array: Any, start: Any) -> Any:
+    """Returns the address of element `start` of a contiguous array."""
+    pointer = types.CPointer(array.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.gep(data, [args[1]])
+
+    return pointer(array, types.intp), generate
+
+
+_address_of: Any = intrinsic(_address)
+
+
+@njit(inline="always")
+def view(array, start, rows, columns):
+    """Returns the (rows, columns) matrix that begins at element `start` of a contiguous array."""
+    return carray(_address_of(array, start), (rows, columns))
+
+
+@njit(inline="always")
+def stretch(array, start, size):
+    """Returns the `size` elements that begin at `start` of a contiguous array."""
+    return carray(_address_of(array, start), (size,))
+
+
 # ---- forward and backward -------------------------------------------------------------------------------------------
 
 
@@ -68,12 +102,9 @@ def lay_out_scratch(layers, B):
             else:
                 size = B * layers[k, OUT]
             top += (size + 15) // 16 * 16
+        if layers[k, PIECES] == 1:  # of one shape, and one is made from the other in place
+            offsets[k, GRAD_LINEAR] = offsets[k, GRAD_OUT]
     return offsets, top
-
-
-@njit(nogil=True)
-def view(buffer, start, rows, columns):
-    return buffer[start : start + rows * columns].reshape((rows, columns))
 
 
 @njit(nogil=True, error_model="numpy", fastmath=MATH)
@@ -181,36 +212,36 @@ def forward(layers, theta, buffers, x, scratch, offsets, training, rate, key, sl
     B = x.shape[0]
     h = x
     for k in range(layers.shape[0]):
-        row, at = layers[k], offsets[k]
+        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * 9, 9)
         wide = row[OUT] * row[PIECES]
         z = view(scratch, at[LINEAR], B, wide)
-        np.dot(h, view(theta, row[WEIGHT], wide, row[IN]).T, z)
-        _add_bias(z, theta[row[BIAS] : row[BIAS] + wide])
+        np.dot(h, view(theta, row[WEIGHT], row[IN], wide), z)
+        _add_bias(z, stretch(theta, row[BIAS], wide))
         if k + 1 == layers.shape[0]:
             break
-        u = z
+        u = at[LINEAR]
         if row[NORM] != NORM_NONE:
-            u = view(scratch, at[NORMED], B, wide)
-            xhat = view(scratch, at[XHAT], B, wide)
-            scale, shift = theta[row[SCALE] : row[SCALE] + wide], theta[row[SHIFT] : row[SHIFT] + wide]
-            stats = scratch[at[STATS] : at[STATS] + 2 * max(B, wide)]
+            u = at[NORMED]
+            normed, xhat = view(scratch, u, B, wide), view(scratch, at[XHAT], B, wide)
+            scale, shift = stretch(theta, row[SCALE], wide), stretch(theta, row[SHIFT], wide)
+            stats = stretch(scratch, at[STATS], 2 * max(B, wide))
             if row[NORM] == NORM_BATCH:
-                mean, var = buffers[row[MEAN] : row[MEAN] + wide], buffers[row[VAR] : row[VAR] + wide]
-                _batch_norm(z, xhat, u, scale, shift, mean, var, stats, training)
+                mean, var = stretch(buffers, row[MEAN], wide), stretch(buffers, row[VAR], wide)
+                _batch_norm(z, xhat, normed, scale, shift, mean, var, stats, training)
             else:
-                _layer_norm(z, xhat, u, scale, shift, stats)
-        a = view(scratch, at[ACTIVE], B, row[OUT])
+                _layer_norm(z, xhat, normed, scale, shift, stats)
+        size = B * row[OUT]
         if row[PIECES] > 1:
-            _maxout(u, a, row[PIECES])
+            _maxout(view(scratch, u, B, wide), view(scratch, at[ACTIVE], B, row[OUT]), row[PIECES])
         else:
             p = theta[row[SLOPE]] if row[SLOPE] >= 0 else slope
-            apply_value(row[ACTIVATION], u.ravel(), a.ravel(), p)
-        h = a
+            apply_value(row[ACTIVATION], stretch(scratch, u, size), stretch(scratch, at[ACTIVE], size), p)
+        h = view(scratch, at[ACTIVE], B, row[OUT])
         if training and rate > 0:
-            mask = view(scratch, at[MASK], B, row[OUT])
+            mask = stretch(scratch, at[MASK], size)
+            _dropout_mask(mask, chain_key(key, k), rate)
+            _multiply(stretch(scratch, at[ACTIVE], size), mask, stretch(scratch, at[HIDDEN], size))
             h = view(scratch, at[HIDDEN], B, row[OUT])
-            _dropout_mask(mask.ravel(), chain_key(key, k), rate)
-            _multiply(a.ravel(), mask.ravel(), h.ravel())
 
 
 @njit(nogil=True, fastmath=MATH)
@@ -247,10 +278,16 @@ def _maxout_backward(u, g_out, g, pieces):
 
 @njit(nogil=True, error_model="numpy", fastmath=MATH)
 def _column_sums(g, out):
-    for j in range(g.shape[1]):
+    # four rows at a time: each sum waits for the one before it to be stored
+    B, D = g.shape
+    whole = B - B % 4
+    for j in range(D):
         out[j] = 0
-    for i in range(g.shape[0]):
-        for j in range(g.shape[1]):
+    for i in range(0, whole, 4):
+        for j in range(D):
+            out[j] += (g[i, j] + g[i + 1, j]) + (g[i + 2, j] + g[i + 3, j])
+    for i in range(whole, B):
+        for j in range(D):
             out[j] += g[i, j]
 
 
@@ -260,45 +297,42 @@ def backward(layers, theta, x, scratch, offsets, grad, rate, slope):
     B = x.shape[0]
     L = layers.shape[0]
     for k in range(L - 1, -1, -1):
-        row, at = layers[k], offsets[k]
+        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * 9, 9)
         wide = row[OUT] * row[PIECES]
         g = view(scratch, at[GRAD_LINEAR], B, wide)
         if k + 1 < L:
-            g_out = view(scratch, at[GRAD_OUT], B, row[OUT])
-            u = view(scratch, at[LINEAR] if row[NORM] == NORM_NONE else at[NORMED], B, wide)
-            a = view(scratch, at[ACTIVE], B, row[OUT])
+            size = B * row[OUT]
+            g_out = stretch(scratch, at[GRAD_OUT], size)
+            u = at[LINEAR] if row[NORM] == NORM_NONE else at[NORMED]
             if rate > 0:
-                mask = view(scratch, at[MASK], B, row[OUT])
-                _multiply(g_out.ravel(), mask.ravel(), g_out.ravel())
+                _multiply(g_out, stretch(scratch, at[MASK], size), g_out)
             if row[PIECES] > 1:
-                _maxout_backward(u, g_out, g, row[PIECES])
-            else:
-                flat_u, flat_g = u.ravel(), g_out.ravel()
+                _maxout_backward(view(scratch, u, B, wide), view(scratch, at[GRAD_OUT], B, row[OUT]), g, row[PIECES])
+            else:  # in place: GRAD_LINEAR is GRAD_OUT
+                flat_u = stretch(scratch, u, size)
                 p = theta[row[SLOPE]] if row[SLOPE] >= 0 else slope
                 if row[SLOPE] >= 0:
                     total = theta.dtype.type(0.0)
-                    for i in range(flat_u.size):
-                        total += flat_g[i] * parameter_slope(flat_u[i], p)
+                    for i in range(size):
+                        total += g_out[i] * parameter_slope(flat_u[i], p)
                     grad[row[SLOPE]] = total
-                apply_slope(row[ACTIVATION], flat_u, a.ravel(), flat_g, p)
-                g.ravel()[:] = flat_g
+                apply_slope(row[ACTIVATION], flat_u, stretch(scratch, at[ACTIVE], size), g_out, p)
             if row[NORM] != NORM_NONE:
                 _norm_backward(
                     g,
                     view(scratch, at[XHAT], B, wide),
-                    theta[row[SCALE] : row[SCALE] + wide],
-                    grad[row[SCALE] : row[SCALE] + wide],
-                    grad[row[SHIFT] : row[SHIFT] + wide],
-                    scratch[at[STATS] : at[STATS] + 2 * max(B, wide)],
+                    stretch(theta, row[SCALE], wide),
+                    stretch(grad, row[SCALE], wide),
+                    stretch(grad, row[SHIFT], wide),
+                    stretch(scratch, at[STATS], 2 * max(B, wide)),
                     row[NORM] == NORM_BATCH,
                 )
-        if k == 0:
-            h = x
-        else:
-            below = offsets[k - 1]
-            h = view(scratch, below[HIDDEN] if rate > 0 else below[ACTIVE], B, row[IN])
-        np.dot(g.T, h, view(grad, row[WEIGHT], wide, row[IN]))
-        _column_sums(g, grad[row[BIAS] : row[BIAS] + wide])
+        h = x
         if k > 0:
-            weight = view(theta, row[WEIGHT], wide, row[IN])
-            np.dot(g, weight, view(scratch, offsets[k - 1][GRAD_OUT], B, row[IN]))
+            below = offsets[k - 1, HIDDEN if rate > 0 else ACTIVE]
+            h = view(scratch, below, B, row[IN])
+        np.dot(h.T, g, view(grad, row[WEIGHT], row[IN], wide))
+        _column_sums(g, stretch(grad, row[BIAS], wide))
+        if k > 0:
+            weight = view(theta, row[WEIGHT], row[IN], wide)
+            np.dot(g, weight.T, view(scratch, offsets[k - 1, GRAD_OUT], B, row[IN]))

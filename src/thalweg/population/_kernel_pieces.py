@@ -185,6 +185,7 @@ def _softmax_loss(out, y_real, y_class, rows, delta, p, smoothing):
     # softmax and cross-entropy on logits; targets are (1 - s) one-hot + s / C
     B, C = out.shape
     total = 0.0
+    product = 1.0  # of the rows' norms, each in [1, C]: one logarithm serves many rows
     one = out.dtype.type(1.0)
     inv = out.dtype.type(1.0 / B)
     rest = smoothing / out.dtype.type(C)
@@ -198,16 +199,20 @@ def _softmax_loss(out, y_real, y_class, rows, delta, p, smoothing):
         for k in range(C):
             shifted = out[i, k] - top
             mean_logit += shifted
-            e = np.exp(shifted)
+            e = one if shifted == 0 else np.exp(shifted)
             delta[i, k] = e
             norm += e
         y = y_class[rows[i]]
-        log_norm = np.log(norm)
-        total += log_norm - (one - smoothing) * (out[i, y] - top) - rest * mean_logit
+        product *= np.float64(norm)
+        if product > 1e200:
+            total += np.log(product)
+            product = 1.0
+        total -= (one - smoothing) * (out[i, y] - top) + rest * mean_logit
+        scale = inv / norm
         for k in range(C):
-            delta[i, k] = (delta[i, k] / norm - rest) * inv
+            delta[i, k] = delta[i, k] * scale - rest * inv
         delta[i, y] -= (one - smoothing) * inv
-    return total / B
+    return (total + np.log(product)) / B
 
 
 apply_loss = _switch(

@@ -47,8 +47,10 @@ class _Packing:
         self.num_parameters = architecture.num_params
 
     def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns views of a flat vector by parameter name."""
-        return {name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.places.items()}
+        """Returns views of a flat vector by parameter name, in torch's layout; weights lie there as (in, out)."""
+        return {
+            name: flat[at : at + math.prod(shape)].reshape(shape[::-1]).T for name, (at, shape) in self.places.items()
+        }
 
     def unpack_buffers(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Returns views of a flat vector by buffer name."""
@@ -238,8 +240,14 @@ class KernelProgram(Program):
                 for index in which:
                     work(index)
             else:
+                waiting = iter(which)  # each thread takes the next one, which costs less than a future for each
+
+                def drain(thread: int) -> None:
+                    for index in waiting:
+                        work(index)
+
                 with ThreadPoolExecutor(self.settings.threads) as pool:
-                    list(pool.map(work, which))
+                    list(pool.map(drain, range(self.settings.threads)))
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
         member, pace, packing = self.members[index], self.paces[index], self._packing[index]
@@ -365,11 +373,11 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def kernel_loss(loss: str, out: np.ndarray, y: np.ndarray) -> float:
-    """Returns the mean loss of outputs (n, K) against targets, without label smoothing; one core, no torch."""
-    y_real, y_class = _targets(y, out.dtype)
-    parameter = out.dtype.type(LOSSES[loss].parameter or 0)
-    return float(_kernel.mean_loss(_kernel_pieces.KERNEL_LOSSES.index(loss), out, y_real, y_class, parameter))
+def kernel_losses(loss: str, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Returns (M,) mean losses of outputs (M, n, K) against targets, without label smoothing; one core, no torch."""
+    y_real, y_class = _targets(y, outputs.dtype)
+    parameter = outputs.dtype.type(LOSSES[loss].parameter or 0)
+    return _kernel.mean_losses(_kernel_pieces.KERNEL_LOSSES.index(loss), outputs, y_real, y_class, parameter)
 
 
 def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:

@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
-from thalweg.population._kernel_program import kernel_loss
+from thalweg.population._kernel_program import kernel_losses
 from thalweg.population._planner import PROGRAMS, Plan, check_members
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, evaluate_metric
@@ -21,6 +21,8 @@ from thalweg.tasks import Task, evaluate_metric
 SEGMENT_SECONDS = 0.2
 #: a run of full length is evaluated at most this often
 MOST_EVALUATIONS = 50
+#: outputs of several members are judged together, about so many numbers at a time
+STACK_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,19 +162,24 @@ class Population:
             n: min(self.pace(n).total_steps, (epochs or self.members[n].recipe.epochs) * self.pace(n).steps_per_epoch)
             for n in (range(len(self)) if which is None else which)
         }
+
+        def waits(number: int) -> bool:
+            return self.alive(number) and self.step(number) < targets[number]
+
+        waiting = [n for n in targets if waits(n)]
         while True:
             control.wait_while_paused()
-            waiting = [n for n, target in targets.items() if self.alive(n) and self.step(n) < target]
             if not waiting or control.cancelled:
                 return
             done = self._run_segment(waiting, targets)
+            waiting = [n for n in waiting if n not in done or waits(n)]
             if control.on_progress is not None:
-                control.on_progress(done)
+                control.on_progress(sum(done.values()))
             if control.on_segment is not None:
                 control.on_segment()
 
-    def _run_segment(self, waiting: list[int], targets: dict[int, int]) -> int:
-        """Advances the first waiting members of one cohort by one stretch each; returns the member-steps done."""
+    def _run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
+        """Advances the first waiting members of one cohort by one stretch each; returns member -> steps done."""
         cohort = self._place[waiting[0]][0]
         program = self.programs[cohort]
         num_steps = np.zeros(len(program.members), np.int64)
@@ -180,7 +187,9 @@ class Population:
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if self._place[number][0] != cohort or (seconds >= SEGMENT_SECONDS * self.plan.threads and stops):
+            if seconds >= SEGMENT_SECONDS * self.plan.threads and stops:
+                break
+            if self._place[number][0] != cohort:
                 continue
             local = self._place[number][1]
             stops[number] = self._next_stop(number, targets[number])
@@ -196,12 +205,12 @@ class Population:
         # cores work side by side: the rate is that of one core
         rate = elapsed * min(self.plan.threads, len(stops)) / flops
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
-        done = 0
+        done: dict[int, int] = {}
         arrived: list[int] = []
         for number, stop in stops.items():
             local = self._place[number][1]
             self._progress[number].losses.extend(losses[local].tolist())
-            done += len(losses[local])
+            done[number] = len(losses[local])
             if self.diverged_at(number) is not None:
                 self._settle(number)
             elif self.step(number) == stop:
@@ -219,17 +228,16 @@ class Population:
         if not arrived:
             return
         split = self.task.validation
-        outputs = self.outputs(arrived, split.x) if len(split.rows) else [None] * len(arrived)
-        for number, out in zip(arrived, outputs, strict=True):
+        if len(split.rows):
+            losses, scores = self._judge(self.outputs(arrived, split.x), split.y)
+        else:
+            losses = scores = [float("nan")] * len(arrived)
+        for number, loss, score in zip(arrived, losses, scores, strict=True):
             progress, pace, recipe = self._progress[number], self.pace(number), self.members[number].recipe
             step = self.step(number)
             epoch = step // pace.steps_per_epoch
-            loss = score = float("nan")
-            if out is not None:
-                loss = self.loss(out, split.y)
-                score = self.score(out, split.y)
             cohort, local = self._place[number]
-            lr = self.programs[cohort].hyper(local, step, progress.lr_scale)["lr"]
+            lr = self.programs[cohort].lr(local, step, progress.lr_scale)
             self._add_record(
                 Record(
                     member=number,
@@ -239,7 +247,7 @@ class Population:
                     train_loss=float(np.mean(progress.losses)) if progress.losses else float("nan"),
                     validation_loss=loss,
                     validation_score=score,
-                    lr=float(lr),
+                    lr=lr,
                 )
             )
             progress.losses.clear()
@@ -250,6 +258,17 @@ class Population:
                 progress.plateau = asdict(state)
             if recipe.patience is not None:
                 self._watch(number, epoch, loss, recipe.patience)
+
+    def _judge(self, outputs: list[np.ndarray], y: np.ndarray) -> tuple[list[float], list[float]]:
+        """Returns the losses and scores of several members' outputs, worked out in stacks."""
+        losses: list[float] = []
+        scores: list[float] = []
+        size = max(1, STACK_SIZE // outputs[0].size)
+        for start in range(0, len(outputs), size):
+            stacked = np.stack(outputs[start : start + size])
+            losses += kernel_losses(self.task.loss, stacked, y).tolist()
+            scores += evaluate_metric(self.task, stacked, y).tolist()
+        return losses, scores
 
     def _watch(self, number: int, epoch: int, loss: float, patience: int) -> None:
         """Early stopping: keeps the best state, and restores it when the wait is over or the run ends."""
@@ -291,7 +310,7 @@ class Population:
 
     def loss(self, out: np.ndarray, y: np.ndarray) -> float:
         """Returns the mean loss of outputs (n, K) against their targets, without label smoothing."""
-        return kernel_loss(self.task.loss, out, y)
+        return float(kernel_losses(self.task.loss, out[None], y)[0])
 
     def snapshot(self, number: int) -> Snapshot:
         """Returns a copy of a member's state, from which forks start."""
