@@ -1,3 +1,4 @@
+from ._check import check_machine as check_machine
 from ._check import check_recipes as check_recipes
 from ._checkpoint import Checkpointer as Checkpointer
 from ._checkpoint import read_history as read_history
@@ -36,3 +37,5 @@ from ._probe import largest_micro_batch as largest_micro_batch
 from ._probe import largest_population as largest_population
 from ._probe import probe_fits as probe_fits
 from ._session import Session as Session
+from ._sizes import model_size as model_size
+from ._sizes import step_cost as step_cost

@@ -161,12 +161,12 @@ class Program(ABC):
         """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
 
     @classmethod
-    def lanes(cls, settings: Settings) -> int:
+    def side_by_side(cls, settings: Settings) -> int:
         """Returns how many members train side by side: a step of fewer takes as long."""
         return 1
 
     @classmethod
-    def company(cls, recipe: Recipe) -> Hashable:
+    def structure(cls, recipe: Recipe) -> Hashable:
         """Returns what members must have in common to train side by side; None where they need nothing."""
         return None
 

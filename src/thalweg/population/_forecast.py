@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.population._contract import Pace
-from thalweg.population._measure import measure
+from thalweg.population._measure import Trial
 from thalweg.population._planner import PROGRAMS, Plan
 from thalweg.population._population import epochs_between
 from thalweg.population._sizes import model_size, step_cost
@@ -71,15 +71,18 @@ class Forecast:
         ranked = sorted(members, key=lambda r: (r.activation, r.optimizer, step_cost(self.task, r)))
         places = np.linspace(0, len(ranked) - 1, min(_REPRESENTATIVES, len(ranked)))
         chosen = [ranked[round(place)] for place in (*places[::3], *places[1::3], *places[2::3])]
-        started, speeds, work = time.perf_counter(), [], []
+        started = time.perf_counter()
+        work, steps, evaluations = [], [], []
         for recipe in chosen:
-            if len(speeds) >= _FEWEST and time.perf_counter() - started > _ENOUGH_SECONDS:
+            if len(work) >= _FEWEST and time.perf_counter() - started > _ENOUGH_SECONDS:
                 break
-            speeds.append(measure(self.task, recipe, replace(self.plan, program=program, choices=())))
+            trial = Trial(self.task, recipe, replace(self.plan, program=program, choices=()))
+            steps.append(np.mean(trial.steps()))
+            evaluations.append(trial.evaluation())
             work.append(self._work(recipe))
         return (
-            _Fit.through(np.stack([step for step, _ in work]), np.array([s.step_seconds for s in speeds])),
-            _Fit.through(np.stack([row for _, row in work]), np.array([s.evaluation_seconds for s in speeds])),
+            _Fit.through(np.stack([step for step, _ in work]), np.array(steps)),
+            _Fit.through(np.stack([row for _, row in work]), np.array(evaluations)),
         )
 
     def _work(self, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +96,10 @@ class Forecast:
 
     def speed(self, recipe: Recipe) -> tuple[float, float]:
         """Returns the predicted seconds of a step of all that train side by side, and of an evaluation of one."""
-        step, evaluation = self._fits[self.program(recipe)]
+        program = self.program(recipe)
+        if program not in self._fits:
+            self._fits[program] = self._fit([recipe], program)
+        step, evaluation = self._fits[program]
         work = self._work(recipe)
         return step.at(work[0]), evaluation.at(work[1])
 
@@ -112,12 +118,12 @@ class Forecast:
             step_seconds, evaluation_seconds = self.speed(recipe)
             end = min(recipe.epochs, last or recipe.epochs)
             steps = max(0, end - first) * Pace.of(recipe, len(self.task.train.rows)).steps_per_epoch
-            key = (program, PROGRAMS[program].company(recipe))
+            key = (program, PROGRAMS[program].structure(recipe))
             together.setdefault(key, []).append(steps * step_seconds)
             every = epochs_between(recipe)
             total += max(0, -(-end // every) - first // every) * evaluation_seconds
         for (program, _), seconds in together.items():
-            total += _side_by_side(seconds, PROGRAMS[program].lanes(self.plan))
+            total += _side_by_side(seconds, PROGRAMS[program].side_by_side(self.plan))
         return total
 
 

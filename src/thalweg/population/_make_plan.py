@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import replace
 
-from thalweg.population._measure import measure
+from thalweg.population._measure import Trial
 from thalweg.population._planner import PROGRAMS, Choice, Plan, first_choice, refusals_of, structure_of
 from thalweg.population._sizes import model_size, step_cost
 from thalweg.recipes import Recipe
@@ -59,15 +59,9 @@ def _choices(task: Task, recipes: Sequence[Recipe], plan: Plan, steps: float) ->
 
 def filled_lanes(recipes: Iterable[Recipe], program: str, plan: Plan) -> float:
     """Returns how many members train side by side on average; lanes stay empty where few go together."""
-    lanes = PROGRAMS[program].lanes(plan)
-    together = Counter(PROGRAMS[program].company(recipe) for recipe in recipes).values()
-    return sum(together) / sum(ceil(num / lanes) for num in together)
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    name: str
-    seconds: float
+    lanes = PROGRAMS[program].side_by_side(plan)
+    together = Counter(PROGRAMS[program].structure(recipe) for recipe in recipes).values()
+    return sum(together) / sum(math.ceil(num / lanes) for num in together)
 
 
 def _choose(
@@ -80,33 +74,56 @@ def _choose(
 ) -> Choice:
     """Returns the choice for the recipes of one structure."""
     middle = sorted(members, key=lambda recipe: step_cost(task, recipe))[len(members) // 2]
-    names = [name for name, refusal in refusals.items() if refusal is None]
-    started = time.perf_counter()
-    measured: list[_Candidate] = []
-    for name in names if len(names) > 1 else ():
-        best = min((candidate.seconds for candidate in measured), default=float("inf"))
-        if measured and time.perf_counter() - started > SHARE * best * steps:
-            break
-        filled = filled_lanes(members, name, plan)
-        speed = measure(task, middle, replace(plan, program=name), give_up=2 * best * filled)
-        measured.append(_Candidate(name, speed.fastest / filled))
-    found, why = first_choice(refusals)
-    seconds = None
-    if measured:
-        winner = measured[0]
-        for candidate in measured[1:]:
-            winner = candidate if candidate.seconds * NEAR < winner.seconds else winner
-        others = [f"{c.seconds / winner.seconds:.2g}x as fast as {_shown(c.name)}" for c in measured if c != winner]
-        found, seconds = winner.name, winner.seconds
-        why = ", ".join(others) or why
+    lanes = {name: filled_lanes(members, name, plan) for name, refusal in refusals.items() if refusal is None}
+    program, why = first_choice(middle, refusals)
+    seconds: dict[str, float] = {}
+    if len(lanes) > 1:
+        program, seconds = _race(task, middle, plan, lanes, steps)
+    if len(seconds) > 1:
+        others = [name for name in seconds if name != program]
+        why = ", ".join(f"{_times(seconds[name] / seconds[program])} as fast as the {name}" for name in others)
     return Choice(
         structure=structure,
-        program=found,
+        program=program,
         why=why,
-        step_seconds=seconds,
-        member_bytes=PROGRAMS[found].memory(task, middle, plan, model_size(task, middle)).member,
+        step_seconds=seconds.get(program),
+        member_bytes=PROGRAMS[program].memory(task, middle, plan, model_size(task, middle)).member,
     )
 
 
-def _shown(program: str) -> str:
-    return f"the {program}"
+def _race(
+    task: Task, recipe: Recipe, plan: Plan, lanes: dict[str, float], steps: float
+) -> tuple[str, dict[str, float]]:
+    """Returns the program to take, and program -> seconds of a member-step in company of those that were measured.
+
+    Args:
+        task: What is optimised.
+        recipe: What is trained.
+        plan: The settings.
+        lanes: Program -> members that train side by side, in the order of preference.
+        steps: Member-steps of the run.
+    """
+    started = time.perf_counter()
+    trials: dict[str, Trial] = {}
+    found: dict[str, float] = {}
+
+    def run(name: str) -> None:
+        best = min(found.values(), default=math.inf)
+        seconds = min(trials[name].steps(give_up=2 * best * lanes[name])) / lanes[name]
+        found[name] = min(seconds, found.get(name, math.inf))
+
+    leading, *others = lanes
+    for name in (leading, *others):
+        if found and time.perf_counter() - started > SHARE * found[leading] * steps:
+            break
+        trials[name] = Trial(task, recipe, replace(plan, program=name))
+        run(name)
+        if found[name] * NEAR < found[leading]:  # to take the lead, it must be faster twice
+            run(leading)
+            run(name)
+            leading = name if found[name] * NEAR < found[leading] else leading
+    return leading, found
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"

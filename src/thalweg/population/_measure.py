@@ -5,74 +5,74 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from thalweg.population._planner import PROGRAMS, Plan
 from thalweg.population._population import Population
+from thalweg.population._sizes import step_cost
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: what is timed is a stretch of about so long, so often; other work on the machine can only make it longer
+#: what is timed is a stretch of about so long, so often
 _STRETCH_SECONDS, _REPEATS = 0.008, 3
-#: where a step is short, what a stretch costs beside its steps is spread over so many
-_LEAST_STEPS = 16
+#: beside a step of less arithmetic it counts what a call and a stretch cost: they are shared by so many members of
+#: each core or lane, and by so many steps
+_SMALL, _COMPANY, _LEAST_STEPS = 1e7, 8, 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """What members of one recipe take under one program.
-
-    Args:
-        step_seconds: One step of all members that train side by side, on average.
-        fastest: The same, in the fastest stretch: what other work on the machine disturbed least.
-        evaluation_seconds: One evaluation of one member.
-    """
-
-    step_seconds: float
-    fastest: float
-    evaluation_seconds: float
-
-
-def measure(task: Task, recipe: Recipe, plan: Plan, *, give_up: float = math.inf) -> Speed:
-    """Returns the speed of a recipe under the program that a plan names.
+class Trial:
+    """A few members of one recipe under one program, to be timed.
 
     Args:
         task: What is optimised.
-        recipe: What is measured; its step size is not, so that nothing diverges.
+        recipe: Theirs; the step size is not, so that nothing diverges.
         plan: With a program other than auto.
-        give_up: Seconds of a step above which one timed stretch is enough.
 
     Raises:
         InputError: where the program refuses the recipe.
     """
-    lanes = PROGRAMS[plan.program].lanes(plan)
-    steady = recipe.changed(lr=1e-12, epochs=10**6, patience=None)
-    population = Population(task, [Member(recipe=steady, seed=seed) for seed in range(lanes)], plan)
-    (program,) = population.programs
 
-    def advance(num_steps: int) -> None:
-        program.advance(np.full(lanes, num_steps), np.ones(lanes))
+    def __init__(self, task: Task, recipe: Recipe, plan: Plan) -> None:
+        self._rounds = _COMPANY if step_cost(task, recipe) < _SMALL else 1
+        self._num = self._rounds * PROGRAMS[plan.program].side_by_side(plan)
+        steady = recipe.changed(lr=1e-12, epochs=10**6, patience=None)
+        # of one seed: members of a screening share their start and their row orders
+        self._population = Population(task, [Member(recipe=steady, seed=0)] * self._num, plan)
 
-    advance(1)  # what is loaded or compiled once
+    def steps(self, *, give_up: float = math.inf) -> list[float]:
+        """Returns the seconds of a step of all that train side by side, found a few times.
 
-    def seconds(num_steps: int) -> float:
-        return _timed(lambda: advance(num_steps)) / num_steps
+        Other work on the machine can only make a time longer: the shortest compares programs, the mean predicts.
 
-    num_steps, found = 1, [seconds(1)]
-    while found[0] < give_up and num_steps * found[0] < _STRETCH_SECONDS * (4 if num_steps < _LEAST_STEPS else 1):
-        num_steps *= 4
-        found = [seconds(num_steps)]
-    if found[0] < give_up:
-        found += [seconds(num_steps) for _ in range(_REPEATS - 1)]
-    population.evaluate(range(lanes))
-    evaluations = [_timed(lambda: population.evaluate(range(lanes))) for _ in range(_REPEATS)]
-    return Speed(
-        step_seconds=sum(found) / len(found),
-        fastest=min(found),
-        evaluation_seconds=sum(evaluations) / len(evaluations) / lanes,
-    )
+        Args:
+            give_up: Seconds of a step above which one timed stretch is enough.
+        """
+        self._advance(1)  # what is loaded or compiled once
+        num_steps, found = 1, [self._seconds(1)]
+        while found[0] < give_up and self._too_short(num_steps, found[0]):
+            num_steps *= 4
+            found = [self._seconds(num_steps)]
+        if found[0] < give_up:
+            found += [self._seconds(num_steps) for _ in range(_REPEATS - 1)]
+        return found
+
+    def evaluation(self) -> float:
+        """Returns the seconds of an evaluation of one member in company."""
+        self._population.evaluate(range(self._num))
+        times = [_timed(lambda: self._population.evaluate(range(self._num))) for _ in range(_REPEATS)]
+        return sum(times) / len(times) / self._num
+
+    def _advance(self, num_steps: int) -> None:
+        for program in self._population.programs:
+            program.advance(np.full(self._num, num_steps), np.ones(self._num))
+
+    def _seconds(self, num_steps: int) -> float:
+        return _timed(lambda: self._advance(num_steps)) / num_steps / self._rounds
+
+    def _too_short(self, num_steps: int, seconds: float) -> bool:
+        least = _STRETCH_SECONDS if num_steps >= _LEAST_STEPS else 4 * _STRETCH_SECONDS
+        return num_steps * self._rounds * seconds < least
 
 
 def _timed(call: Callable[[], None]) -> float:

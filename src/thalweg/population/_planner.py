@@ -17,7 +17,7 @@ from thalweg.population._sizes import step_cost
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: in the order of preference; the last one refuses nothing
+#: in the order of preference
 PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "loop": LoopProgram}
 
 
@@ -73,7 +73,7 @@ class Plan(Settings):
         """Returns (program, why).
 
         Raises:
-            InputError: where the program that was asked for cannot run the recipe.
+            InputError: where the program that was asked for, or every program, refuses the recipe.
         """
         if self.program != "auto":
             refusal = PROGRAMS[self.program].refuses(task, recipe, self)
@@ -86,7 +86,7 @@ class Plan(Settings):
             for choice in self.choices:
                 if choice.structure == structure:
                     return choice.program, choice.why
-        return first_choice(refusals)
+        return first_choice(recipe, refusals)
 
     def slow(self, task: Task, recipe: Recipe) -> str | None:
         """Returns why every program but the loop refuses a recipe, in a line that names it; None where one takes it."""
@@ -118,14 +118,18 @@ def refusals_of(task: Task, recipe: Recipe, settings: Settings) -> dict[str, str
     return {name: program.refuses(task, recipe, settings) for name, program in PROGRAMS.items()}
 
 
-def first_choice(refusals: dict[str, str | None]) -> tuple[str, str]:
-    """Returns the first program that does not refuse, and why it is the first."""
+def first_choice(recipe: Recipe, refusals: dict[str, str | None]) -> tuple[str, str]:
+    """Returns the first program that does not refuse a recipe, and why it is the first.
+
+    Raises:
+        InputError: where all refuse, with the last reason.
+    """
     why = "the first in the order of preference"
     for name, refusal in refusals.items():
         if refusal is None:
             return name, why
         why = refusal  # of those that refuse, the last one takes most: what it cannot run is what is special
-    raise AssertionError("the loop refuses nothing")
+    raise InputError("model", f"one that the settings fit ({why})", recipe.model)
 
 
 def structure_of(task: Task, recipe: Recipe, settings: Settings, refusals: dict[str, str | None]) -> str:

@@ -95,7 +95,7 @@ def largest_population(
         probe: Whether to try it in a child process; only on a CPU.
     """
     memory, allowed = member_memory(task, recipe, plan), _allowed(plan, limit)
-    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].lanes(plan)
+    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].side_by_side(plan)
     on_host = plan.device == "cpu"
 
     def predicted_fits(num: int) -> bool:
@@ -126,7 +126,7 @@ def largest_micro_batch(
     if recipe.norm == "batch":
         raise InputError("micro_batch", "off with batch norm", remedy="Statistics of a part of a batch are others.")
     allowed = _allowed(plan, limit)
-    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].lanes(plan)
+    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].side_by_side(plan)
     batch = Pace.of(recipe, len(task.train.rows)).batch_size
 
     def predicted_fits(num: int) -> bool:

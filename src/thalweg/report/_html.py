@@ -22,6 +22,7 @@ from thalweg.report._words import (
     metric_line,
     missing_part,
     read_fields,
+    show_device,
     show_range,
     show_score,
     show_seconds,
@@ -294,7 +295,7 @@ def _how_part(result: TuneResult | TrainResult, rows: list[tuple[str, str]]) -> 
         ("data", f"{task.name}: {task.kind}, loss {task.loss}, metric {task.metric}; rows: {sizes}"),
         *rows,
         ("program", f"{program} ({why})"),
-        ("device", f"CPU, {count(plan.threads, 'thread')}, {plan.precision}"),
+        ("device", show_device(plan)),
         ("time", show_seconds(result.seconds) if math.isfinite(result.seconds) else "unknown"),
     ]
     if result.model_seed is not None:

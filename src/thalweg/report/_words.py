@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thalweg.core import Interval, format_together
-from thalweg.population import Pace
+from thalweg.population import Pace, Plan
 from thalweg.recipes import Axis, Recipe, format_value
 from thalweg.studies import AxisEffect, Scores
 from thalweg.tasks import METRICS, Task
@@ -184,6 +184,12 @@ def show_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def show_device(plan: Plan) -> str:
+    """Returns where members run, in words."""
+    where = f"CPU with {count(plan.threads, 'thread')}" if plan.device == "cpu" else plan.device.upper()
+    return f"{where}, {plan.precision}"
 
 
 def steps_of(task: Task, recipe: Recipe) -> str:

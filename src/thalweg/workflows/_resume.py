@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import InputError, RunError
-from thalweg.population import Control, Plan
+from thalweg.population import Control, Plan, check_machine
 from thalweg.recipes import recipe_from_text
 from thalweg.store import RunFolder
 from thalweg.studies import Budget, Size, plan_search
@@ -44,6 +44,7 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
         raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
     if folder.kind not in ("tune", "train"):
         raise RunError(f"{run} holds a {folder.kind} run; only tune and train runs can be resumed.")
+    check_machine(plan)
     loaded = _same_data(source, task, fingerprint)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)

@@ -16,12 +16,15 @@ from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
 from thalweg.workflows._results import TrainResult
 
+#: how many seeds a training has
+DEFAULT_SEEDS = 5
+
 
 def train(
     task: Any,
     recipe: Recipe | str | None = None,
     *,
-    seeds: int = 5,
+    seeds: int = DEFAULT_SEEDS,
     seed: int = 0,
     out: str | Path | None = None,
     plan: Plan | None = None,
