@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -161,6 +162,7 @@ def plan_search(
         InputError: where recipe, axes or budget do not fit the task, or the search does not fit into the memory.
     """
 
+    @cache
     def draw(num: int) -> list[Recipe]:
         return sample_recipes(base, axes, num, seed)
 
