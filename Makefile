@@ -39,6 +39,7 @@ format: .venv/dev  ## rewrite the code in the house style
 	$(BIN)/ruff format
 
 bench: .venv/bench  ## compare with peers; writes benchmarks/results
+	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/tune_vs_optuna.py
 

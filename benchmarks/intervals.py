@@ -12,9 +12,7 @@ docs/statistics.md for that reason.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -22,12 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy
+from machine import hardware, today, versions
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binom
 
-import thalweg
 from thalweg.core import (
     Interval,
     interval_of_mean,
@@ -368,14 +365,6 @@ def check_effects(reps: int, seed: int, screens: tuple[tuple[int, float], ...] =
 PARTS = (check_means, check_rows, check_predictions, check_pairs, check_effects)
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the coverage of the intervals.")
     parser.add_argument("--reps", type=int, default=1000)
@@ -399,14 +388,9 @@ def main() -> int:
     print(f"{len(wanted) - len(failed)} of {len(wanted)} rows with a wanted range hold")
     if given.out:
         record = {
-            "date": datetime.date.today().isoformat(),
-            "versions": {
-                "thalweg": thalweg.__version__,
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "scipy": scipy.__version__,
-            },
-            "hardware": {"machine": platform.machine(), "system": platform.system(), "cpu": processor()},
+            "date": today(),
+            "versions": versions("numpy", "scipy"),
+            "hardware": hardware(),
             "config": {"reps": given.reps, "seed": given.seed, "level": 0.95},
             "seconds": seconds,
             "checks": rows,

@@ -9,10 +9,8 @@ benchmarks/README.md says what is compared, and how each side was set up.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,10 +22,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import optuna  # pyright: ignore[reportMissingImports]
 import torch
+from machine import hardware, today, versions
 from torch import nn
 from torch.nn import functional
 
@@ -514,26 +512,13 @@ def measure_start() -> dict[str, float]:
     return found
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def versions() -> dict[str, str]:
-    modules = {"thalweg": tw, "optuna": optuna, "torch": torch, "numba": numba, "numpy": np}
-    return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
-
-
 def describe(budget: str | None, plan: Plan) -> dict[str, Any]:
     """Returns what must not change between the repeats of one file."""
     task = tw.load_task(DATA, seed=0)
     base = default_recipe(len(task.train))
     return {
-        "hardware": {"cpu": processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.system()},
-        "versions": versions(),
+        "hardware": hardware(),
+        "versions": versions("optuna", "torch", "numba", "numpy"),
         "task": {"name": DATA, "train": len(task.train), "validation": len(task.validation), "test": len(task.test)},
         "ours": {"budget": budget or "default", "plan": asdict(plan), "confirmation_seeds": CONFIRMATION_SEEDS},
         "base_recipe": asdict(base),
@@ -586,7 +571,7 @@ def main() -> int:
         base = default_recipe(len(task.train))
         setting, probe = probe_torch(task, base, max_threads=given.threads)
         report = {
-            "date": datetime.date.today().isoformat(),
+            "date": today(),
             "config": {**about, "optuna": describe_optuna(setting, probe, base.epochs)},
             "first_training_extra_seconds": measure_start(),
             "rows": [],

@@ -1,0 +1,190 @@
+"""How fast is the engine? Side by side in one process with the ways in which others train many small networks.
+
+    python benchmarks/engine.py                        # all works, writes results/engine.json
+    python benchmarks/engine.py --only 0 3 --rounds 3 --out ""
+
+Every round runs every contender once, in an order that moves on by one; figures are medians over the rounds, and
+ratios are medians of the ratios within a round. Ends with 1 where a claim does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from contenders.in_jax import Jax
+from contenders.in_sklearn import Sklearn
+from contenders.ours import Kernel
+from contenders.sequential import Compiled, CompiledTwoThreads, Eager, EagerTwoProcesses, EagerTwoThreads
+from contenders.stacked import CompiledEnsemble, Ensemble, Flat
+from contenders.work import Contender, Data, Work
+from machine import hardware, today, versions
+
+from thalweg.core import write_text
+
+WORKS = [
+    Work(d=16, h=16, c=2, B=32, P=1024, steps=120, sample=8),
+    Work(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8),
+    Work(d=784, h=64, c=10, B=64, P=128, steps=30, sample=8),
+    Work(d=784, h=128, c=10, B=128, P=64, steps=20, sample=8),
+    Work(d=784, h=128, c=10, B=128, P=64, steps=20, sample=8, norm_and_dropout=True),
+]
+EAGER = (Eager, EagerTwoThreads)
+STACKED = (Ensemble, CompiledEnsemble, Flat)
+COMPILED = (Compiled, CompiledTwoThreads)
+CONTENDERS: tuple[type[Contender], ...] = (Kernel, *EAGER, EagerTwoProcesses, *COMPILED, *STACKED, Jax, Sklearn)
+#: those that take batch norm and dropout
+WITH_NORM: tuple[type[Contender], ...] = (Kernel, *EAGER, EagerTwoProcesses)
+
+#: name of the work -> (what we are compared to, how many times as fast we must be)
+CLAIMS: dict[str, list[tuple[str, float]]] = {
+    WORKS[0].name: [("eager", 200.0), ("JAX", 2.0)],
+    WORKS[1].name: [("eager", 20.0), ("JAX", 1.3)],
+    WORKS[2].name: [("eager", 4.0), ("JAX", 1.3), ("stacked", 1.3)],
+    WORKS[3].name: [("eager", 2.0), ("JAX", 1.3), ("stacked", 1.3)],
+    WORKS[4].name: [("eager", 4.0)],
+}
+GROUPS = {
+    "eager": [c.name for c in EAGER],
+    "JAX": [Jax.name],
+    "stacked": [c.name for c in STACKED],
+}
+
+
+def matrix_rate() -> float:
+    """Returns the float32 rate of large matrix products on all cores, flop/s: the median of 9."""
+    torch.set_num_threads(hardware()["cores"])
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    seconds = []
+    for _ in range(11):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        seconds.append(time.perf_counter() - started)
+    return 2 * 2048**3 / statistics.median(seconds[2:])
+
+
+def check_same_work(contenders: list[Contender]) -> dict[str, float]:
+    """Returns contender -> largest difference of its W1 from ours, as a share of the largest change in training.
+
+    All begin at the same weights and see the same batches, so a stretch must end at the same weights up to rounding.
+    """
+    ours = contenders[0].first_layer()
+    start = contenders[0].data.start[0]
+    found = {}
+    for contender in contenders[1:]:
+        try:
+            theirs = contender.first_layer()
+        except NotImplementedError:
+            continue
+        mine = ours if len(theirs) == len(ours) else ours[np.linspace(0, len(ours) - 1, len(theirs)).astype(int)]
+        found[contender.name] = float(np.abs(theirs - mine).max() / np.abs(mine - start).max())
+        if found[contender.name] > 0.05:
+            raise RuntimeError(f"{contender.name} does other work: its weights differ by {found[contender.name]:.1%}")
+    return found
+
+
+def measure(work: Work, rounds: int) -> dict[str, Any]:
+    """Returns the times of every contender, ms a step of the population."""
+    data = Data(work, work.task())
+    contenders = [kind(work, data) for kind in (WITH_NORM if work.norm_and_dropout else CONTENDERS)]
+    first: dict[str, float] = {}
+    for contender in contenders:
+        contender.reset()
+        started = time.perf_counter()
+        contender.run()
+        first[contender.name] = time.perf_counter() - started
+        print(f"  {contender.name}: first stretch {first[contender.name]:.2f} s", file=sys.stderr)
+    same = {} if work.norm_and_dropout else check_same_work(contenders)
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for number in range(rounds):
+        shift = number % len(contenders)
+        for contender in contenders[shift:] + contenders[:shift]:
+            gc.collect()
+            time.sleep(0.05)  # threads of the one before stop spinning
+            started = time.perf_counter()
+            contender.run()
+            seconds[contender.name].append(time.perf_counter() - started)
+    rows = {}
+    for contender in contenders:
+        per_step = [t / contender.share / work.steps * 1e3 for t in seconds[contender.name]]
+        rows[contender.name] = {
+            "ms": statistics.median(per_step),
+            "ms_of_rounds": [round(ms, 4) for ms in per_step],
+            "cold_start_s": max(0.0, first[contender.name] - statistics.median(seconds[contender.name])),
+            "members_run": round(contender.share * work.P, 2),
+        }
+        contender.close()
+    return {"work": work.name, "flops": work.flops, "steps": work.steps, "contenders": rows, "difference": same}
+
+
+def ratio(result: dict[str, Any], names: list[str]) -> float:
+    """Returns how many times as long the best of the named contenders takes as we do: the median over rounds."""
+    rows = result["contenders"]
+    best = min((name for name in names if name in rows), key=lambda name: rows[name]["ms"])
+    pairs = zip(rows[best]["ms_of_rounds"], rows[Kernel.name]["ms_of_rounds"], strict=True)
+    return statistics.median(theirs / mine for theirs, mine in pairs)
+
+
+def claims_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for group, least in CLAIMS[result["work"]]:
+        times = ratio(result, GROUPS[group])
+        found.append({"against": group, "least": least, "found": round(times, 2), "holds": times >= least})
+    return found
+
+
+def show(result: dict[str, Any], rate: float) -> None:
+    floor = result["flops"] / rate * 1e3
+    print(f"\n{result['work']}   (products at the full matrix rate: {floor:.2f} ms)")
+    mine = result["contenders"][Kernel.name]["ms"]
+    for name, row in sorted(result["contenders"].items(), key=lambda item: item[1]["ms"]):
+        share = floor / row["ms"]
+        text = f"  {name:32} {row['ms']:9.3f} ms a step  {row['ms'] / mine:7.2f}x"
+        print(f"{text}  {share:6.1%} of the matrix rate  cold {row['cold_start_s']:6.2f} s")
+    for claim in result["claims"]:
+        word = "holds" if claim["holds"] else "FAILS"
+        print(f"  {word}: {claim['found']}x {claim['against']}, wanted at least {claim['least']}x")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the engine against its peers.")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of the works")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "engine.json"))
+    given = parser.parse_args()
+    works = WORKS if given.only is None else [WORKS[k] for k in given.only]
+    rate = matrix_rate()
+    results = []
+    for work in works:
+        print(work.name, file=sys.stderr)
+        result = measure(work, given.rounds)
+        result["claims"] = claims_of(result)
+        show(result, rate)
+        results.append(result)
+    if given.out:
+        report = {
+            "date": today(),
+            "hardware": hardware(),
+            "versions": versions("torch", "jax", "jaxlib", "numba", "numpy", "scipy", "scikit-learn"),
+            "config": {
+                "rounds": given.rounds,
+                "batch": "one order of rows, shared by all members",
+                "optimizer": "AdamW",
+            },
+            "matrix_rate_gflops": round(rate / 1e9, 1),
+            "results": results,
+        }
+        write_text(Path(given.out), json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return 0 if all(claim["holds"] for result in results for claim in result["claims"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
