@@ -11,9 +11,7 @@ that may stop early passes if the prediction is not below 0.7 of what was measur
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import statistics
 import sys
 import tempfile
@@ -21,8 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from machine import hardware, today, versions
 
 import thalweg as tw
 from thalweg.population import default_plan
@@ -52,7 +49,9 @@ CASES = (
         task="digits",
         recipe={"widths": (64, 64), "norm": "batch", "dropout": 0.3, "epochs": 30},
     ),
-    Case(name="train digits, muon", task="digits", recipe={"widths": (64,), "optimizer": "muon", "epochs": 10}, seeds=3),
+    Case(
+        name="train digits, muon", task="digits", recipe={"widths": (64,), "optimizer": "muon", "epochs": 10}, seeds=3
+    ),
     Case(name="train digits, CNN", task="digits", recipe={"model": "cnn", "widths": (8, 16), "epochs": 8}, seeds=3),
     Case(name="train fashion-mnist, MLP", task="fashion-mnist", recipe={"widths": (128,), "epochs": 12}),
     Case(
@@ -133,11 +132,10 @@ def main() -> int:
         print(f"{case.name:45} predicted / measured {ratio:.2f} {'' if rows[-1]['passed'] else '(fails)'}")
     if given.out:
         about = {
-            "date": datetime.date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "threads": given.threads,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-            "command": ["python", "benchmarks/plan_accuracy.py", *sys.argv[1:]],
+            "date": today(),
+            "hardware": hardware(),
+            "versions": versions("torch", "numpy", "numba"),
+            "config": {"repeats": given.repeats, "threads": given.threads, "within": WITHIN},
         }
         Path(given.out).write_text(json.dumps({**about, "cases": rows}, indent=1) + "\n")
     return 0 if all(row["passed"] for row in rows) else 1

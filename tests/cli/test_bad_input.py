@@ -109,6 +109,14 @@ CASES = [
     (f"{IRIS} --seeds many", "'many' is not a valid integer"),
     (f"{IRIS} --seed -1", "seed must be a whole number at least 0, got -1"),
     (f"{IRIS} --threads 0", "--threads must be a whole number at least 1, got 0"),
+    (f"{IRIS} --precision float16", "precision must be a known name, got 'float16'. Did you mean 'bfloat16'"),
+    (f"{IRIS} --precision tf32", "precision must be one that the device has, got 'tf32'. tf32 is of CUDA devices: use"),
+    (f"{IRIS} --device gpu", "device must be a known name, got 'gpu'. Did you mean 'cpu'"),
+    ("plan", "DATA must be the name of a task or a file"),
+    ("plan iris --seeds 1", "seeds must be a whole number at least 2, got 1"),
+    ("plan iris --train --budget 5s", "--vary and --budget must be left out with --train: one recipe is trained"),
+    ("plan iris --budget 10steps", "--budget must be at least .* member-steps"),
+    ("plan iris --set widths=1000000x1000000", "memory must be enough for .* members? .*, got '.* free'. Take smaller"),
     ("train iris --out new --seeds 0", "seeds must be a whole number at least 1, got 0"),
     # ---- models
     (f"{IRIS} --model nonsense", "--model must be linear, .*, got 'nonsense'. Known"),
@@ -157,7 +165,7 @@ CASES = [
     ("tune iris --out", "requires an argument"),
     ("tune iris wine", "unexpected extra argument"),
     ("tuen iris", "there is no command 'tuen'. Did you mean 'tune'"),
-    ("nonsense", "there is no command 'nonsense'. Known: predict, runs, show, train, tune"),
+    ("nonsense", "there is no command 'nonsense'. Known: plan, predict, runs, show, train, tune"),
     ("train iris --vary lr=1,2", "No such option"),
     # ---- runs that are there
     ("predict no_run good.csv", "no_run is not a run folder"),

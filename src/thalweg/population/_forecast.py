@@ -54,7 +54,7 @@ class Forecast:
     def __init__(self, task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
         self.task, self.plan = task, plan
         self._programs: dict[Recipe, str] = {}
-        self._fits: dict[str, tuple[_Fit, _Fit]] = {}
+        self._fits: dict[str, tuple[_Fit, ...]] = {}
         unique = list(dict.fromkeys(recipes))
         self._activations = sorted({recipe.activation for recipe in unique})
         for program in dict.fromkeys(self.program(recipe) for recipe in unique):
@@ -66,42 +66,42 @@ class Forecast:
             self._programs[recipe] = self.plan.program_for(self.task, recipe)[0]
         return self._programs[recipe]
 
-    def _fit(self, members: list[Recipe], program: str) -> tuple[_Fit, _Fit]:
-        """Returns the seconds of a step, and of an evaluation, in the work of each."""
+    def _fit(self, members: list[Recipe], program: str) -> tuple[_Fit, ...]:
+        """Returns the seconds of a step, of an evaluation and of making a member, in the work of each."""
         ranked = sorted(members, key=lambda r: (r.activation, r.optimizer, step_cost(self.task, r)))
         places = np.linspace(0, len(ranked) - 1, min(_REPRESENTATIVES, len(ranked)))
         chosen = [ranked[round(place)] for place in (*places[::3], *places[1::3], *places[2::3])]
         started = time.perf_counter()
-        work, steps, evaluations = [], [], []
+        work, steps, evaluations, building = [], [], [], []
         for recipe in chosen:
             if len(work) >= _FEWEST and time.perf_counter() - started > _ENOUGH_SECONDS:
                 break
             trial = Trial(self.task, recipe, replace(self.plan, program=program, choices=()))
-            steps.append(np.mean(trial.steps()))
-            evaluations.append(trial.evaluation())
+            building.append(trial.building)
+            steps.append(float(np.mean(trial.steps())))
+            evaluations.append(max(trial.evaluation(steps[-1]), 1e-9))
             work.append(self._work(recipe))
-        return (
-            _Fit.through(np.stack([step for step, _ in work]), np.array(steps)),
-            _Fit.through(np.stack([row for _, row in work]), np.array(evaluations)),
-        )
+        parts = zip(zip(*work, strict=True), (steps, evaluations, building), strict=True)
+        return tuple(_Fit.through(np.stack(amounts), np.array(seconds)) for amounts, seconds in parts)
 
-    def _work(self, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the work of a step and of an evaluation: calls, products, activations, each kind of them, update."""
+    def _work(self, recipe: Recipe) -> tuple[np.ndarray, ...]:
+        """Returns the amounts of work of a step, of an evaluation and of making a member.
+
+        Calls, products, activations, each kind of them, parameters.
+        """
         size = model_size(self.task, recipe)
         kinds = [size.activations * (recipe.activation == name) for name in self._activations]
         active = np.array([size.activations, *kinds], float)
         batch = Pace.of(recipe, len(self.task.train.rows)).batch_size
         step = np.array([1.0, size.flops * batch, *(active * batch), size.parameters])
-        return step, np.array([1.0, size.flops, *active])
+        return step, np.array([1.0, size.flops, *active]), np.array([1.0, size.parameters])
 
-    def speed(self, recipe: Recipe) -> tuple[float, float]:
-        """Returns the predicted seconds of a step of all that train side by side, and of an evaluation of one."""
+    def speed(self, recipe: Recipe) -> tuple[float, ...]:
+        """Returns the predicted seconds of a step of all side by side, and of one's evaluation and making."""
         program = self.program(recipe)
         if program not in self._fits:
             self._fits[program] = self._fit([recipe], program)
-        step, evaluation = self._fits[program]
-        work = self._work(recipe)
-        return step.at(work[0]), evaluation.at(work[1])
+        return tuple(fit.at(work) for fit, work in zip(self._fits[program], self._work(recipe), strict=True))
 
     def seconds(self, members: Sequence[Recipe], *, first: int = 0, last: int | None = None) -> float:
         """Returns the seconds of members that train together from one epoch to another.
@@ -115,13 +115,14 @@ class Forecast:
         total = 0.0
         for recipe in members:
             program = self.program(recipe)
-            step_seconds, evaluation_seconds = self.speed(recipe)
+            step_seconds, evaluation_seconds, making_seconds = self.speed(recipe)
             end = min(recipe.epochs, last or recipe.epochs)
             steps = max(0, end - first) * Pace.of(recipe, len(self.task.train.rows)).steps_per_epoch
             key = (program, PROGRAMS[program].structure(recipe))
             together.setdefault(key, []).append(steps * step_seconds)
             every = epochs_between(recipe)
             total += max(0, -(-end // every) - first // every) * evaluation_seconds
+            total += making_seconds if first == 0 else 0.0
         for (program, _), seconds in together.items():
             total += _side_by_side(seconds, PROGRAMS[program].side_by_side(self.plan))
         return total

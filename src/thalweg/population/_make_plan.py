@@ -17,7 +17,7 @@ from thalweg.tasks import Task
 #: a program is preferred to those after it unless they are so many times as fast: a plan does not change with noise
 NEAR = 1.15
 #: measuring may take this share of the time that the members are predicted to train
-SHARE = 0.003
+SHARE = 0.005
 
 
 def make_plan(task: Task, recipes: Sequence[Recipe], plan: Plan, *, steps: float) -> Plan:
@@ -103,7 +103,6 @@ def _race(
         lanes: Program -> members that train side by side, in the order of preference.
         steps: Member-steps of the run.
     """
-    started = time.perf_counter()
     trials: dict[str, Trial] = {}
     found: dict[str, float] = {}
 
@@ -112,12 +111,19 @@ def _race(
         seconds = min(trials[name].steps(give_up=2 * best * lanes[name])) / lanes[name]
         found[name] = min(seconds, found.get(name, math.inf))
 
-    leading, *others = lanes
-    for name in (leading, *others):
-        if found and time.perf_counter() - started > SHARE * found[leading] * steps:
-            break
+    def start(name: str) -> None:
         trials[name] = Trial(task, recipe, replace(plan, program=name))
         run(name)
+
+    first, *others = lanes
+    leading = first
+    start(first)
+    started = time.perf_counter()
+    for name in others:
+        # the next trial will take at least what the first one took, less what was loaded for it
+        if time.perf_counter() - started + trials[first].spent > SHARE * found[leading] * steps:
+            break
+        start(name)
         if found[name] * NEAR < found[leading]:  # to take the lead, it must be faster twice
             run(leading)
             run(name)

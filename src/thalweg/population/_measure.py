@@ -29,16 +29,23 @@ class Trial:
         recipe: Theirs; the step size is not, so that nothing diverges.
         plan: With a program other than auto.
 
+    Attributes:
+        building: Seconds that making one member took.
+        spent: Seconds of all timed steps.
+
     Raises:
         InputError: where the program refuses the recipe.
     """
 
     def __init__(self, task: Task, recipe: Recipe, plan: Plan) -> None:
+        self.spent = 0.0
         self._rounds = _COMPANY if step_cost(task, recipe) < _SMALL else 1
         self._num = self._rounds * PROGRAMS[plan.program].side_by_side(plan)
         steady = recipe.changed(lr=1e-12, epochs=10**6, patience=None)
         # of one seed: members of a screening share their start and their row orders
+        started = time.perf_counter()
         self._population = Population(task, [Member(recipe=steady, seed=0)] * self._num, plan)
+        self.building = (time.perf_counter() - started) / self._num
 
     def steps(self, *, give_up: float = math.inf) -> list[float]:
         """Returns the seconds of a step of all that train side by side, found a few times.
@@ -57,18 +64,32 @@ class Trial:
             found += [self._seconds(num_steps) for _ in range(_REPEATS - 1)]
         return found
 
-    def evaluation(self) -> float:
-        """Returns the seconds of an evaluation of one member in company."""
-        self._population.evaluate(range(self._num))
-        times = [_timed(lambda: self._population.evaluate(range(self._num))) for _ in range(_REPEATS)]
-        return sum(times) / len(times) / self._num
+    def evaluation(self, step: float) -> float:
+        """Returns the seconds that one member in company takes at an evaluation, with all that a segment costs.
+
+        Args:
+            step: Seconds of a step of all that train side by side.
+        """
+        self._segment()
+        times = [self._segment() for _ in range(_REPEATS)]
+        trained = step * self._rounds / self._num
+        return max(0.0, sum(times) / len(times) - trained)
+
+    def _segment(self) -> float:
+        """Returns the seconds a member of a segment that trains one step and evaluates."""
+        targets = {n: self._population.step(n) + 1 for n in range(self._num)}
+        started = time.perf_counter()
+        done = self._population.run_segment(list(targets), targets)
+        return (time.perf_counter() - started) / len(done)
 
     def _advance(self, num_steps: int) -> None:
         for program in self._population.programs:
             program.advance(np.full(self._num, num_steps), np.ones(self._num))
 
     def _seconds(self, num_steps: int) -> float:
-        return _timed(lambda: self._advance(num_steps)) / num_steps / self._rounds
+        seconds = _timed(lambda: self._advance(num_steps))
+        self.spent += seconds
+        return seconds / num_steps / self._rounds
 
     def _too_short(self, num_steps: int, seconds: float) -> bool:
         least = _STRETCH_SECONDS if num_steps >= _LEAST_STEPS else 4 * _STRETCH_SECONDS

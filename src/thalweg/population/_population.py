@@ -171,14 +171,14 @@ class Population:
             control.wait_while_paused()
             if not waiting or control.cancelled:
                 return
-            done = self._run_segment(waiting, targets)
+            done = self.run_segment(waiting, targets)
             waiting = [n for n in waiting if n not in done or waits(n)]
             if control.on_progress is not None:
                 control.on_progress(sum(done.values()))
             if control.on_segment is not None:
                 control.on_segment()
 
-    def _run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
+    def run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
         """Advances the first waiting members of one cohort by one stretch each; returns member -> steps done."""
         cohort = self._place[waiting[0]][0]
         program = self.programs[cohort]

@@ -135,7 +135,10 @@ def size_search(
             f"{_show(limit)} {unit}",
             "Give more, or fewer epochs (--set epochs=10) or --seeds.",
         )
-    low, high = _LEAST_SCREENED, max(_LEAST_SCREENED, most())
+    fitting = max(_LEAST_SCREENED, most())
+    low, high = _LEAST_SCREENED, min(2 * _LEAST_SCREENED, fitting)
+    while high < fitting and cost_of(high) <= limit:
+        low, high = high, min(2 * high, fitting)
     while low < high:  # the largest search that fits
         middle = (low + high + 1) // 2
         low, high = (middle, high) if cost_of(middle) <= limit else (low, middle - 1)
