@@ -87,7 +87,7 @@ CASES = (
         budget="60000steps",
         search=True,
     ),
-    Case(name="tune fashion-mnist, default axes, 40 s", task="fashion-mnist", recipe={}, budget="40s", search=True),
+    Case(name="tune fashion-mnist, default axes, 80 s", task="fashion-mnist", recipe={}, budget="80s", search=True),
 )
 
 

@@ -176,7 +176,7 @@ CASES = [
     ("show nowhere", "nowhere is not a run folder"),
     ("show damaged", "damaged/run.json is damaged"),
     ("show newer", "newer has format 99"),
-    ("show of_train", "of_train holds no result yet. Start it again with the same options"),
+    ("show of_train", "of_train holds no result yet. Go on with: thalweg train --resume of_train"),
     ("show half", "half holds no result yet. Go on with: thalweg tune --resume half"),
     ("runs nowhere", "FOLDER must be an existing folder, got 'nowhere'. Runs are written to runs/ by default"),
     ("runs file", "FOLDER must be an existing folder, got 'file'"),

@@ -134,7 +134,7 @@ def test_the_file_system_says_no(tmp_path):
     [
         (errno.ENOSPC, "the disk is full. Free some space"),
         (errno.EDQUOT, "the disk quota is used up"),
-        (errno.EROFS, "the file system is read-only. Choose another folder with --out"),
+        (errno.EROFS, "the file system is read-only. Make it writable, or choose another folder"),
         (errno.EACCES, "there is no permission to write"),
         (errno.EFBIG, "the file may not grow any larger"),
         (errno.EIO, "Input/output error"),

@@ -278,8 +278,9 @@ def test_a_session_saves_where_it_was_cancelled_and_cleans_up(task, tmp_path):
     control = Control()
     control.on_progress = lambda steps: control.cancel()
     long = BASE.changed(epochs=3000)
+    with folder.locked():
+        assert not half.exists()
     session = Session(task, Plan(), control, folder)
-    assert not half.exists()
     population = session.open("a", [Member(recipe=long, seed=0)])
     assert not session.run("a")
     done = population.step(0)

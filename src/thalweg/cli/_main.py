@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import re
 import sys
@@ -53,6 +54,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Runs the command line; an error that a user can act on is one line on stderr and exit code 2."""
+    if args is None:  # a process of our own: while libraries load nothing is garbage, and looking for it took 1 s of 4
+        gc.set_threshold(100_000, 50, 100)
     arguments = sys.argv[1:] if args is None else args
     try:
         code = cli.main(args=arguments, prog_name="thalweg", standalone_mode=False)

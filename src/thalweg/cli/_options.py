@@ -59,6 +59,11 @@ _MACHINE = [
 ]
 _RUN = [
     click.option("--out", metavar="FOLDER", help="Run folder to write. Default: a new one under runs/."),
+    click.option(
+        "--cluster",
+        metavar="CLUSTER",
+        help="Ray cluster to run on: local for this machine's cores, or HOST:PORT. With --resume, off for none.",
+    ),
     click.option("--resume", "resumed", metavar="RUN", help="Go on with an interrupted run, as it was started."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
 ]
@@ -132,15 +137,19 @@ def fixed_fields(changes: tuple[str, ...]) -> list[str]:
     return [change.partition("=")[0].strip() for change in changes]
 
 
-def plan_of(threads: int | None, device: str, precision: str) -> Plan:
+def plan_of(threads: int | None, device: str, precision: str, cluster: str | None = None) -> Plan:
     """Returns the settings of a run.
 
     Raises:
         InputError: where they cannot be.
     """
-    from thalweg.core import check_number
+    from thalweg.core import InputError, check_number
     from thalweg.population import Plan, default_plan
 
+    if cluster is not None and threads is not None:
+        raise InputError("--threads", "left out with --cluster, whose workers have one core each", threads)
     if threads is not None:
         check_number("--threads", threads, least=1, integer=True)
-    return Plan(threads=threads or default_plan().threads, device=device, precision=precision)
+    on_cluster = cluster not in (None, "off")
+    cores = 1 if on_cluster else threads or default_plan().threads
+    return Plan(threads=cores, device=device, precision=precision, cluster=cluster if on_cluster else None)

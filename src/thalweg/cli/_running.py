@@ -25,6 +25,7 @@ def start_or_resume(
     threads: int | None,
     device: str,
     precision: str,
+    cluster: str | None,
     out: str | None,
     as_json: bool,
     resumed: str | None,
@@ -43,7 +44,7 @@ def start_or_resume(
     else:
         task, source = load(data, **options)
         recipe = start_recipe(task, model, recipe_file, changes)
-        plan = plan_of(threads, device, precision)
+        plan = plan_of(threads, device, precision, cluster)
         with controlled(what) as control:
             say_at_start(control, task.notes)
             path = _run_path(out, f"{ctx.command.name}-{task.name}")
@@ -74,7 +75,7 @@ def _resume(ctx: click.Context, run: str, what: str) -> Any:
 
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in ("resumed", "as_json"):
+        if given and parameter.name not in ("resumed", "cluster", "as_json"):
             name = "DATA" if parameter.name == "data" else parameter.opts[0]
             raise InputError(name, "left out with --resume: the run goes on as it was started")
     kind = RunFolder(run).kind
@@ -83,4 +84,4 @@ def _resume(ctx: click.Context, run: str, what: str) -> Any:
             "--resume", f"a {ctx.command.name} run", f"{run}, a {kind} run", f"Use thalweg {kind} --resume."
         )
     with controlled(what) as control:
-        return resume(run, control=control)
+        return resume(run, cluster=ctx.params["cluster"], control=control)

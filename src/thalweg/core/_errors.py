@@ -32,9 +32,19 @@ class InputError(ValueError):
         tail = f" {remedy}" if remedy else ""
         super().__init__(f"{field} must be {rule}{got}.{tail}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_raised, (self.field, self.rule, self.remedy, str(self))
+
 
 class RunError(RuntimeError):
     """A run could not go on, or a run folder is not usable; the message is one line with the remedy."""
+
+
+def _as_raised(field: str, rule: str, remedy: str, message: str) -> InputError:
+    """Returns an error that came from another process."""
+    error = InputError(field, rule, remedy=remedy)
+    error.args = (message,)
+    return error
 
 
 def _shorten(value: object, limit: int = 120) -> str:

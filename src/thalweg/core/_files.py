@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -11,13 +12,16 @@ from pathlib import Path
 
 from thalweg.core._errors import RunError
 
+#: writers in Rust (safetensors, polars) raise classes of their own, with the number in the text
+_RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
+_UNWRITABLE = "Make it writable, or choose another folder."
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "Free some space and resume the run."),
     errno.EFBIG: ("the file may not grow any larger", "Raise the limit (ulimit -f) and resume the run."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space and resume the run."),
-    errno.EROFS: ("the file system is read-only", "Choose another folder with --out."),
-    errno.EACCES: ("there is no permission to write", "Choose another folder with --out."),
-    errno.EPERM: ("there is no permission to write", "Choose another folder with --out."),
+    errno.EROFS: ("the file system is read-only", _UNWRITABLE),
+    errno.EACCES: ("there is no permission to write", _UNWRITABLE),
+    errno.EPERM: ("there is no permission to write", _UNWRITABLE),
 }
 
 
@@ -40,16 +44,19 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise describe_os_error(error, path) from error
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        # writers in Rust (safetensors, polars) raise classes of their own, with the number in the text
-        found = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
-        if found is None:
+        _discard(temporary)
+        if not isinstance(error, Exception) or _RUST_NUMBER.search(str(error)) is None:
             raise
-        number = int(found[1])
-        raise describe_os_error(OSError(number, os.strerror(number)), path) from error
+        raise describe_os_error(error, path) from error
+
+
+def _discard(temporary: Path) -> None:
+    # where the file system turned read-only the half stays there, and what is told must be the cause, not this
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 @cache
@@ -68,7 +75,10 @@ def write_text(path: str | Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def describe_os_error(error: OSError, path: str | Path) -> RunError:
+def describe_os_error(error: Exception, path: str | Path) -> RunError:
     """Returns one line for what the file system said."""
-    cause, remedy = _CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
+    number = getattr(error, "errno", None)
+    if number is None and (found := _RUST_NUMBER.search(str(error))) is not None:
+        number = int(found[1])
+    cause, remedy = _CAUSES.get(number or 0, (str(error) if number is None else os.strerror(number), ""))
     return RunError(f"cannot write {path}: {cause}. {remedy}".rstrip())

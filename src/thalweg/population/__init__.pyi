@@ -3,6 +3,7 @@ from ._check import check_recipes as check_recipes
 from ._checkpoint import Checkpointer as Checkpointer
 from ._checkpoint import read_history as read_history
 from ._checkpoint import write_history as write_history
+from ._cluster import ClusterProgram as ClusterProgram
 from ._contract import Memory as Memory
 from ._contract import ModelSize as ModelSize
 from ._contract import Pace as Pace

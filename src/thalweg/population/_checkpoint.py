@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,15 @@ class Checkpointer:
 
     def __init__(self, population: Population, folder: RunFolder, name: str) -> None:
         self.population, self.folder, self.name = population, folder, name
+        self.seconds = 0.0
         self._saved_records = 0
+        self._sums: dict[str, int] = {}
         self._last = time.monotonic()
         self._wait = _LEAST_SECONDS
         if folder.checkpoint_path(name).exists():
             self._restore()
         else:
-            for path in folder.segments(name):  # they belong to a state that is gone; will be written again
-                path.unlink()
+            self._drop_segments()  # they belong to a state that is gone
 
     def save_if_due(self) -> None:
         """Saves where enough time has passed for the cost to stay below its share."""
@@ -58,9 +60,12 @@ class Checkpointer:
             path = self.folder.segment_path(self.name, self._saved_records)
             write_history(path, {self.name: records[self._saved_records :]})
             self._saved_records = len(records)
+            self._sums[path.name] = _checksum(path)
         arrays, about = state_of(self.population)
+        about["segments"] = self._sums
         save_arrays(self.folder.checkpoint_path(self.name), arrays, about)
         self._last = time.monotonic()
+        self.seconds += self._last - started
         self._wait = max(_LEAST_SECONDS, (self._last - started) / SHARE)
 
     def _restore(self) -> None:
@@ -68,18 +73,28 @@ class Checkpointer:
         try:
             arrays, about = load_arrays(path)
             self._restore_from(arrays, about)
-        except (RunError, KeyError, TypeError, ValueError) as error:
+        except (RunError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             detail = str(error).splitlines()[0] if isinstance(error, RunError) else f"{path} does not fit the run"
             cause = detail.partition(". Restore it")[0]
             raise RunError(f"{cause}. Delete {path} to repeat this part: the result will be the same.") from None
+        self._drop_segments()
+
+    def _drop_segments(self) -> None:
+        """Removes the segments that no checkpoint counts: they will be written again."""
+        for path in self.folder.segments(self.name):
+            if path.name not in self._sums:
+                self.folder.remove(f"history/{path.name}")
 
     def _restore_from(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         records: list[Record] = []
         for path in self.folder.segments(self.name):
             if len(records) >= about["num_records"]:
-                path.unlink()  # written after the checkpoint; will be written again
-            else:
-                records.extend(read_history(path)[self.name])
+                break  # written after the checkpoint
+            found = _checksum(path)
+            if about.get("segments", {}).get(path.name, found) != found:
+                raise RunError(f"{path} is damaged (its bytes are not those that were written). Restore it.")
+            self._sums[path.name] = found
+            records.extend(read_history(path)[self.name])
         if len(records) < about["num_records"] or len(about["members"]) != len(self.population):
             raise ValueError
         for number, member in enumerate(about["members"]):
@@ -88,6 +103,10 @@ class Checkpointer:
             self.population.restore_member(number, member, state, best)
         self.population.restore_history(records[: about["num_records"]])
         self._saved_records = len(self.population.history)
+
+
+def _checksum(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
 
 
 def write_history(path: Path, histories: dict[str, list[Record]]) -> None:
@@ -122,14 +141,14 @@ def read_history(path: Path) -> dict[str, list[Record]]:
 def state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the arrays and the plain data of a checkpoint."""
     arrays: dict[str, np.ndarray] = {}
-    members = []
-    for number in range(len(population)):
-        about = population.progress_json(number)
-        if not about["released"]:
-            about["state"] = _put(arrays, f"{number}", population.snapshot(number))
+    members = [population.progress_json(number) for number in range(len(population))]
+    kept = [number for number, about in enumerate(members) if not about["released"]]
+    states = dict(zip(kept, population.snapshots(kept), strict=True))
+    for number, about in enumerate(members):
+        if number in states:
+            about["state"] = _put(arrays, f"{number}", states[number])
             best = population.best_snapshot(number)
             about["best"] = None if best is None else _put(arrays, f"{number}/best", best)
-        members.append(about)
     return arrays, {"members": members, "num_records": len(population.history)}
 
 

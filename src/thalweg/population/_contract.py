@@ -212,6 +212,10 @@ class Program(ABC):
     def snapshot(self, index: int) -> Snapshot:
         """Returns a copy of a member's state."""
 
+    def snapshots(self, which: Sequence[int]) -> list[Snapshot]:
+        """Returns a copy of the state of members."""
+        return [self.snapshot(index) for index in which]
+
     @abstractmethod
     def restore(self, index: int, snapshot: Snapshot) -> None:
         """Sets a member's state; the slots are dropped where they belong to another rule."""
@@ -227,6 +231,11 @@ class Program(ABC):
     @abstractmethod
     def release(self, index: int) -> None:
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
+
+    @property
+    def cores(self) -> int:
+        """Cores over which the members are spread."""
+        return self.settings.threads
 
     def cost(self, index: int) -> float:
         """Returns the arithmetic of one step of a member, in floating-point operations."""

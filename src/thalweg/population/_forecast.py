@@ -13,6 +13,7 @@ from thalweg.population._contract import Pace
 from thalweg.population._measure import Trial
 from thalweg.population._planner import PROGRAMS, Plan
 from thalweg.population._population import epochs_between
+from thalweg.population._ray_pool import open_pool
 from thalweg.population._sizes import model_size, step_cost
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task
@@ -53,12 +54,17 @@ class Forecast:
 
     def __init__(self, task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
         self.task, self.plan = task, plan
+        self._workers = 1 if plan.cluster is None else len(open_pool(plan.cluster, plan.device))
         self._programs: dict[Recipe, str] = {}
         self._fits: dict[str, tuple[_Fit, ...]] = {}
         unique = list(dict.fromkeys(recipes))
         self._activations = sorted({recipe.activation for recipe in unique})
         for program in dict.fromkeys(self.program(recipe) for recipe in unique):
             self._fits[program] = self._fit([r for r in unique if self.program(r) == program], program)
+
+    def _local(self, program: str) -> Plan:
+        """Returns the plan of a trial: one worker of a cluster is like this machine."""
+        return replace(self.plan, program=program, choices=(), cluster=None)
 
     def program(self, recipe: Recipe) -> str:
         """Returns the program of a recipe."""
@@ -76,7 +82,7 @@ class Forecast:
         for recipe in chosen:
             if len(work) >= _FEWEST and time.perf_counter() - started > _ENOUGH_SECONDS:
                 break
-            trial = Trial(self.task, recipe, replace(self.plan, program=program, choices=()))
+            trial = Trial(self.task, recipe, self._local(program))
             building.append(trial.building)
             steps.append(float(np.mean(trial.steps())))
             evaluations.append(max(trial.evaluation(steps[-1]), 1e-9))
@@ -124,7 +130,7 @@ class Forecast:
             total += max(0, -(-end // every) - first // every) * evaluation_seconds
             total += making_seconds if first == 0 else 0.0
         for (program, _), seconds in together.items():
-            total += _side_by_side(seconds, PROGRAMS[program].side_by_side(self.plan))
+            total += _side_by_side(seconds, self._workers * PROGRAMS[program].side_by_side(self.plan))
         return total
 
 

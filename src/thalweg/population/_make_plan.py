@@ -112,7 +112,7 @@ def _race(
         found[name] = min(seconds, found.get(name, math.inf))
 
     def start(name: str) -> None:
-        trials[name] = Trial(task, recipe, replace(plan, program=name))
+        trials[name] = Trial(task, recipe, replace(plan, program=name, cluster=None))
         run(name)
 
     first, *others = lanes

@@ -10,9 +10,11 @@ from typing import Any
 
 from thalweg.core import InputError, check_choice
 from thalweg.optim import RULES
+from thalweg.population._cluster import ClusterProgram
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
+from thalweg.population._ray_pool import check_address
 from thalweg.population._sizes import step_cost
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
@@ -46,19 +48,32 @@ class Plan(Settings):
 
     Args:
         program: "auto", or the name of one program for all members.
+        cluster: None for this machine; `local`, or HOST:PORT of a Ray cluster, for workers of one core each.
         choices: What `make_plan` chose under "auto". Recipes of another structure are run by the first program, in the
             order of preference, that does not refuse them.
 
     Raises:
-        InputError: for a program that there is not, and for what `Settings` refuses.
+        InputError: for a program that there is not, a cluster that is no address or has workers of several threads,
+            and for what `Settings` refuses.
     """
 
     program: str = "auto"
+    cluster: str | None = None
     choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("program", self.program, ["auto", *PROGRAMS])
+        if self.cluster is not None:
+            check_address(self.cluster)
+            if self.threads != 1:
+                raise InputError("threads", "1 with a cluster, whose workers have one core each", self.threads)
+
+    def open(self, name: str, task: Task, members: Sequence[Member]) -> Program:
+        """Returns a program for some members, on this machine or shared out over the cluster."""
+        if self.cluster is None:
+            return PROGRAMS[name](task, members, self)
+        return ClusterProgram(PROGRAMS[name], task, members, self, self.cluster)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -13,7 +14,7 @@ from thalweg.optim import PlateauState, plateau_init, plateau_update
 from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_losses
-from thalweg.population._planner import PROGRAMS, Plan, check_members
+from thalweg.population._planner import Plan, check_members
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, evaluate_metric
 
@@ -58,7 +59,7 @@ def epochs_between(recipe: Recipe) -> int:
 class _Progress:
     """What the run loop knows about a member beside the program's state; all of it is plain data."""
 
-    losses: list[float] = field(default_factory=list)
+    losses: array = field(default_factory=lambda: array("d"))  # a list of floats would cost a collection now and then
     lr_scale: float = 1.0
     plateau: dict[str, Any] = field(default_factory=lambda: asdict(plateau_init()))
     best_loss: float = float("inf")
@@ -104,7 +105,7 @@ class Population:
             self.reasons.setdefault(name, why)
             cohorts.setdefault(name, []).append(number)
         for name, numbers in cohorts.items():
-            program = PROGRAMS[name](task, [self.members[n] for n in numbers], self.plan)
+            program = self.plan.open(name, task, [self.members[n] for n in numbers])
             for local, number in enumerate(numbers):
                 self._place[number] = (len(self.programs), local)
             self.programs.append(program)
@@ -187,7 +188,7 @@ class Population:
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if seconds >= SEGMENT_SECONDS * self.plan.threads and stops:
+            if seconds >= SEGMENT_SECONDS * program.cores and stops:
                 break
             if self._place[number][0] != cohort:
                 continue
@@ -203,13 +204,13 @@ class Population:
         losses = program.advance(num_steps, lr_scale)
         elapsed = max(time.perf_counter() - started, 1e-6)
         # cores work side by side: the rate is that of one core
-        rate = elapsed * min(self.plan.threads, len(stops)) / flops
+        rate = elapsed * min(program.cores, len(stops)) / flops
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
         done: dict[int, int] = {}
         arrived: list[int] = []
         for number, stop in stops.items():
             local = self._place[number][1]
-            self._progress[number].losses.extend(losses[local].tolist())
+            self._progress[number].losses.frombytes(losses[local].tobytes())
             done[number] = len(losses[local])
             if self.diverged_at(number) is not None:
                 self._settle(number)
@@ -244,13 +245,13 @@ class Population:
                     epoch=epoch,
                     step=step,
                     examples=step * pace.batch_size,
-                    train_loss=float(np.mean(progress.losses)) if progress.losses else float("nan"),
+                    train_loss=float(np.mean(np.array(progress.losses))) if progress.losses else float("nan"),
                     validation_loss=loss,
                     validation_score=score,
                     lr=lr,
                 )
             )
-            progress.losses.clear()
+            progress.losses = array("d")
             if recipe.schedule == "plateau":
                 state, progress.lr_scale = plateau_update(
                     PlateauState(**progress.plateau), loss, schedule_gamma=recipe.schedule_gamma
@@ -317,6 +318,15 @@ class Population:
         cohort, local = self._place[number]
         return self.programs[cohort].snapshot(local)
 
+    def snapshots(self, which: Sequence[int]) -> list[Snapshot]:
+        """Returns a copy of the state of members."""
+        found: dict[int, Snapshot] = {}
+        for cohort, program in enumerate(self.programs):
+            numbers = [n for n in which if self._place[n][0] == cohort]
+            states = program.snapshots([self._place[n][1] for n in numbers])
+            found.update(zip(numbers, states, strict=True))
+        return [found[n] for n in which]
+
     def eval_params(self, number: int) -> dict[str, np.ndarray]:
         """Returns a copy of the parameters that a member predicts with."""
         cohort, local = self._place[number]
@@ -356,6 +366,7 @@ class Population:
         """Returns what the run loop knows about a member, as plain data; `restore_member` takes it."""
         progress = self._progress[number]
         about = {f.name: getattr(progress, f.name) for f in fields(progress) if f.name != "best"}
+        about["losses"] = progress.losses.tolist()
         return {**about, "step": self.step(number), "diverged_at": self.diverged_at(number)}
 
     def best_snapshot(self, number: int) -> Snapshot | None:
@@ -365,6 +376,7 @@ class Population:
     def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
         """Sets a member to what `progress_json` and `snapshot` said of it; without a state it is released."""
         progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
+        progress.losses = array("d", about["losses"])
         progress.best = best
         cohort, local = self._place[number]
         program = self.programs[cohort]

@@ -176,7 +176,7 @@ def _write_request(folder: Path, task: Task, recipe: Recipe, plan: Plan, num_mem
         "task": {name: getattr(task, name) for name in names},
         "preparation": task.preparation.to_json(),
         "recipe": recipe_to_text(recipe),
-        "plan": plan.to_json(),
+        "plan": replace(plan, cluster=None).to_json(),
         "num_members": num_members,
         "limit": limit,
     }

@@ -34,8 +34,6 @@ class Session:
         self.populations: dict[str, Population] = {}
         self._checkpoints: dict[str, Checkpointer] = {}
         self._said: set[str] = set()
-        if folder is not None:
-            folder.clean()
 
     def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
         """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
@@ -80,6 +78,11 @@ class Session:
         population.release([n for n in range(len(population)) if n not in kept])
         if name in self._checkpoints:
             self._checkpoints[name].save()
+
+    @property
+    def checkpoint_seconds(self) -> float:
+        """The time that saving took."""
+        return sum(checkpoint.seconds for checkpoint in self._checkpoints.values())
 
     def announce(self, steps: int) -> None:
         """Tells the control how many member-steps the whole run will take."""

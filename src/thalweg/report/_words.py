@@ -172,6 +172,20 @@ def count(num: int, noun: str) -> str:
     return f"{num:,} {noun}{'' if num == 1 else 's'}"
 
 
+def show_device(plan: Plan) -> str:
+    """Returns where a run trains, and in which precision.
+
+    Example:
+        >>> show_device(Plan(threads=2)), show_device(Plan(cluster="local"))
+        ('CPU with 2 threads, float32', 'workers of one CPU core each on the Ray cluster local, float32')
+    """
+    where = f"CPU with {count(plan.threads, 'thread')}" if plan.device == "cpu" else plan.device.upper()
+    if plan.cluster is not None:
+        unit = "CPU core" if plan.device == "cpu" else "GPU"
+        where = f"workers of one {unit} each on the Ray cluster {plan.cluster}"
+    return f"{where}, {plan.precision}"
+
+
 def show_seconds(seconds: float) -> str:
     """Returns a duration as a person says it.
 
@@ -184,12 +198,6 @@ def show_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def show_device(plan: Plan) -> str:
-    """Returns where members run, in words."""
-    where = f"CPU with {count(plan.threads, 'thread')}" if plan.device == "cpu" else plan.device.upper()
-    return f"{where}, {plan.precision}"
 
 
 def steps_of(task: Task, recipe: Recipe) -> str:

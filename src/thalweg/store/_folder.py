@@ -5,6 +5,7 @@ events.jsonl      append-only log: id, seconds, kind, detail
 history/          immutable Parquet segments of evaluations, merged into history.parquet at the end
 checkpoint/       the state of populations that still run
 result.json       the result, as `--json` prints it
+SHA256SUMS        digests of the files of the result, as `sha256sum` writes them
 timing.json       seconds; outside the equality of two runs
 """
 
@@ -13,10 +14,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +27,9 @@ from thalweg.core import InputError, RunError, describe_os_error, write_text
 
 #: of the folder; raised when an older reader could not read it
 FORMAT = 1
+#: files that say what was asked: a resume reads them and cannot write them again
+_ASKED = ("run.json", "size.json")
+_SUMS = "SHA256SUMS"
 
 
 class RunFolder:
@@ -62,19 +67,19 @@ class RunFolder:
         made = [p for p in (path, *path.parents) if not p.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
-            made = [path / "history", path / "checkpoint", *made]
-            for part in ("history", "checkpoint"):
-                (path / part).mkdir(exist_ok=True)
             from thalweg import __version__
 
+            # the first file of all: a folder is empty, or it is a run that can be resumed
             write_text(path / "run.json", _dump({"format": FORMAT, "kind": kind, "version": __version__, **about}))
+            made = [path / "history", path / "checkpoint", *made]
+            _make_parts(path)
             folder = cls(path)
             folder.log("created", {"at": datetime.now().astimezone().isoformat(timespec="seconds")})
         except (OSError, RunError) as error:
-            for name in ("events.jsonl", "run.json"):
-                (path / name).unlink(missing_ok=True)
-            for part in made:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                for name in ("events.jsonl", "run.json"):
+                    (path / name).unlink(missing_ok=True)
+                for part in made:
                     part.rmdir()
             if isinstance(error, RunError):
                 raise
@@ -83,7 +88,10 @@ class RunFolder:
 
     def damaged(self, name: str, detail: object) -> RunError:
         """Returns the error for a file of the run that does not hold what it should."""
-        return RunError(f"{self.path / name} is damaged ({detail}). Restore it from a copy, or run again.")
+        remedy = "Restore it from a copy, or run again."
+        if name not in _ASKED:
+            remedy = f"Restore it from a copy, or write it again with: thalweg {self.kind} --resume {self.path}"
+        return RunError(f"{self.path / name} is damaged ({detail}). {remedy}")
 
     @property
     def kind(self) -> str:
@@ -94,15 +102,27 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Holds the run for this process, so that no other goes on with it at the same time.
 
+        What a killed process left half-written is removed first.
+
         Raises:
-            RunError: where another process holds it.
+            RunError: where another process holds it, or nothing can be written there.
         """
         try:
-            with open(self.path / ".lock", "w") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield  # closing the file, or the end of the process, lets the lock go
-        except BlockingIOError:
-            raise RunError(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+            # opened to read: a file that is open to write would keep the file system from being made read-only
+            handle = os.open(self.path / ".lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise describe_os_error(error, self.path / ".lock") from error
+        try:
+            _take_lock(handle, self.path)
+            try:
+                _make_parts(self.path)
+                for path in self.path.rglob(".*.part"):
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise describe_os_error(error, self.path) from error
+            yield
+        finally:
+            os.close(handle)  # as the end of the process does, it lets the lock go
 
     # ---- plain data ---------------------------------------------------------------------------------------------
 
@@ -149,21 +169,66 @@ class RunFolder:
             raise describe_os_error(error, self.path / "events.jsonl") from error
 
     def events(self, after: int = 0) -> Iterator[dict[str, Any]]:
-        """Yields the events whose id is above `after`; a last line that was cut off is left out."""
+        """Yields the events whose id is above `after`; a last line that was cut off is left out.
+
+        Raises:
+            RunError: where a line is no event.
+        """
         path = self.path / "events.jsonl"
         if not path.exists():
             return
-        with open(path, encoding="utf-8") as handle:
-            for number, line in enumerate(handle, start=1):
-                if number > after and line.endswith("\n"):
-                    yield {"id": number, **json.loads(line)}
+        try:
+            with open(path, encoding="utf-8") as handle:
+                for number, line in enumerate(handle, start=1):
+                    if number > after and line.endswith("\n"):
+                        yield {"id": number, **json.loads(line)}
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}). Delete it: a run goes on without it.") from None
 
     # ---- files --------------------------------------------------------------------------------------------------
 
-    def clean(self) -> None:
-        """Removes half-written files that a killed process left; only for the one process that runs the run."""
-        for path in self.path.rglob(".*.part"):
-            path.unlink(missing_ok=True)
+    def remove(self, name: str) -> None:
+        """Removes a file of the run, where it is there.
+
+        Raises:
+            RunError: where the file system refuses.
+        """
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise describe_os_error(error, self.path / name) from error
+
+    def seal(self, names: Sequence[str]) -> None:
+        """Writes `SHA256SUMS`, by which `check` finds a file that has changed since.
+
+        Raises:
+            RunError: where the file system refuses.
+        """
+        lines = [f"{_digest(self.path / name)}  {name}\n" for name in names]
+        write_text(self.path / _SUMS, "".join(lines))
+
+    def check(self, *names: str) -> None:
+        """Checks files against `SHA256SUMS`; what is not listed there, or is missing, passes.
+
+        Raises:
+            RunError: naming the first file that is not as it was written.
+        """
+        try:
+            listed = (self.path / _SUMS).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise self.damaged(_SUMS, error) from None
+        sums = {name: digest for digest, _, name in (line.partition("  ") for line in listed)}
+        for name in names:
+            try:
+                same = name not in sums or _digest(self.path / name) == sums[name]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self.damaged(name, error) from None
+            if not same:
+                raise self.damaged(name, f"it is not as the run wrote it, by {_SUMS}")
 
     def checkpoint_path(self, population: str) -> Path:
         """Returns where the state of a population is kept while it runs."""
@@ -186,7 +251,8 @@ def check_new(path: str | Path) -> None:
     """
     path = Path(path)
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        # a run that was killed before its first file was whole has left nothing but that half
+        if path.exists() and (not path.is_dir() or any(not p.match(".run.json.*.part") for p in path.iterdir())):
             raise InputError(
                 "--out", "a folder that is new or empty", str(path), "Choose another one, or use --resume."
             )
@@ -199,6 +265,22 @@ def check_new(path: str | Path) -> None:
 
 def _not_writable(path: Path, error: OSError) -> InputError:
     return InputError("--out", f"a folder that can be written ({error.strerror})", str(path), "Choose another one.")
+
+
+def _take_lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{path} is being written by another process. Wait for it, or stop it.") from None
+
+
+def _make_parts(path: Path) -> None:
+    for part in ("history", "checkpoint"):
+        (path / part).mkdir(exist_ok=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _drop_cut_line(handle: BinaryIO) -> None:

@@ -15,6 +15,9 @@ from thalweg.tasks import Task
 
 #: draws of who may win
 _DRAWS = 24
+#: recipes that compute more in as many epochs (smaller batches, wider layers) lead more often: their weight is the
+#: time that they take alone to this power (docs/log.md)
+_LEAD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ class SearchForecast:
         self.axes, self.sample, self.seeds = list(axes), list(sample), seeds
         self.screening, self.finals, self.saved = screening, finals, saved
         self._known: dict[Stage, np.ndarray] = {}
+        alone = np.array([finals.seconds([recipe]) for recipe in self.sample])
+        self._lead = _LEAD * np.log(np.maximum(alone, 1e-12))
 
     def of(self, screened: int, epochs: int) -> Seconds:
         """Returns the time of a search that screens so many recipes for so many epochs at most."""
@@ -98,7 +103,9 @@ class SearchForecast:
             forecast = self.saved if stage.name == "saved model" else self.finals
             times = []
             for draw in range(_DRAWS):
-                order = np.random.default_rng(derive_key(0, Purpose.SPACE, draw)).permutation(len(self.sample))
+                # Gumbel's trick: an order drawn with these weights
+                noise = np.random.default_rng(derive_key(0, Purpose.SPACE, draw)).gumbel(size=len(self.sample))
+                order = np.argsort(-(self._lead + noise))
                 members = [self.sample[k] for k in order[: stage.recipes] for _ in range(stage.seeds)]
                 times.append(forecast.seconds(members, last=stage.last))
             self._known[stage] = np.array(times)

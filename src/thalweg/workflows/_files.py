@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
 
-from thalweg.core import InputError, render, write_atomically, write_text
+from thalweg.core import InputError, RunError, render, write_atomically, write_text
 from thalweg.population import Population, Session
 from thalweg.recipes import Member, Recipe, default_recipe, recipe_to_text
 from thalweg.store import RunFolder, save_arrays
 from thalweg.tasks import Task
+
+#: files that are read again when a run is shown or predicts, beside the result; the model has a sum of its own
+_SEALED = ("task.json", "recipe.toml", "summary.txt")
 
 
 def task_fingerprint(task: Task) -> str:
@@ -75,9 +79,18 @@ def save_model(folder: RunFolder, population: Population) -> None:
 
 def seconds_spent(folder: RunFolder | None) -> float:
     """Returns the wall-clock time of the sittings before."""
-    if folder is None or not folder.has("timing.json"):
-        return 0.0
-    return float(folder.read_json("timing.json")["seconds"])
+    return 0.0 if folder is None else float(_timing(folder).get("seconds", 0.0))
+
+
+def _timing(folder: RunFolder) -> dict[str, float]:
+    if not folder.has("timing.json"):
+        return {}
+    path = folder.path / "timing.json"
+    try:
+        found = {name: float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}). Delete it: only the seconds spent so far are lost.") from None
+    return found
 
 
 def base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
@@ -93,7 +106,9 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
 
     `train.py` is written for models of built-in pieces; the log says why where it is not.
     """
-    folder.write_json("timing.json", {"seconds": result.seconds})
+    folder.remove("SHA256SUMS")  # of the sitting before
+    saving = _timing(folder).get("checkpoint_seconds", 0.0) + session.checkpoint_seconds
+    folder.write_json("timing.json", {"seconds": result.seconds, "checkpoint_seconds": saving})
     write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
     runner_up = getattr(getattr(result, "tuning", None), "runner_up", None)
     if runner_up is not None:
@@ -108,5 +123,7 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
             folder.log("no script", {"reason": str(error)})
     write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
-    folder.write_json("result.json" if result.complete else "result.partial.json", result.to_json())
+    name = "result.json" if result.complete else "result.partial.json"
+    folder.write_json(name, result.to_json())
+    folder.seal([file for file in (*_SEALED, name) if folder.has(file)])
     folder.log("finished" if result.complete else "interrupted")

@@ -79,6 +79,7 @@ def predict(run: str | Path, data: Any) -> Predictions:
     folder = RunFolder(run)
     if not folder.has("model.safetensors"):
         raise RunError(f"{folder.path} holds no model: the run did not finish.")
+    folder.check("task.json", "recipe.toml")
     about = folder.read_json("task.json")
     recipe = read_recipe(folder.path / "recipe.toml")
     try:
@@ -86,9 +87,7 @@ def predict(run: str | Path, data: Any) -> Predictions:
         input_shape, output_size = tuple(about["input_shape"]), int(about["output_size"])
         kind, classes, link = about["kind"], about["classes"], LOSSES[about["loss"]].link
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{folder.path / 'task.json'} is damaged ({error}). Restore it from a copy, or run again."
-        ) from None
+        raise folder.damaged("task.json", error) from None
     module = empty_module(recipe, input_shape, output_size)
     arrays, _ = load_arrays(folder.path / "model.safetensors")
     try:

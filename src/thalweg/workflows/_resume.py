@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ from thalweg.workflows._train import run_training
 from thalweg.workflows._tune import axis_from_json, run_search
 
 
-def resume(run: str | Path, *, task: Any = None, control: Control | None = None) -> TuneResult | TrainResult:
+def resume(
+    run: str | Path, *, task: Any = None, cluster: str | None = None, control: Control | None = None
+) -> TuneResult | TrainResult:
     """Returns the result of an interrupted run, of the kind that it is.
 
     Args:
         run: The run folder.
         task: The data, where the run was started from Python objects; a run from a name or file loads it itself.
+        cluster: Where it goes on: `local`, HOST:PORT, or `off` for this machine alone; default is where it was started.
+            The result is the same.
         control: Pause, cancel, progress.
 
     Raises:
@@ -39,16 +43,22 @@ def resume(run: str | Path, *, task: Any = None, control: Control | None = None)
         if folder.kind == "tune":
             axes = [axis_from_json(axis) for axis in about["axes"]]
             budget = Budget(**about["budget"])
-            size = Size(**folder.read_json("size.json")) if folder.has("size.json") else None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
+    if cluster is not None:
+        plan = replace(plan, cluster=None if cluster == "off" else cluster)
     if folder.kind not in ("tune", "train"):
         raise RunError(f"{run} holds a {folder.kind} run; only tune and train runs can be resumed.")
     check_machine(plan)
     loaded = _same_data(source, task, fingerprint)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)
-    if size is None:  # killed before it was written
+    if folder.has("size.json"):
+        try:
+            size = Size(**folder.read_json("size.json"))
+        except TypeError as error:
+            raise folder.damaged("size.json", error) from None
+    else:  # killed before it was written
         size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan).size
         folder.write_json("size.json", asdict(size))
     return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)

@@ -34,17 +34,14 @@ def open_result(run: str | Path) -> StoredResult:
     folder = RunFolder(run)
     complete = folder.has("result.json")
     if not complete and not folder.has("result.partial.json"):
-        remedy = f"Go on with: thalweg tune --resume {folder.path}"
-        if folder.kind != "tune":
-            remedy = "Start it again with the same options: the result will be the same."
-        raise RunError(f"{folder.path} holds no result yet. {remedy}")
-    result = folder.read_json("result.json" if complete else "result.partial.json")
+        raise RunError(f"{folder.path} holds no result yet. Go on with: thalweg {folder.kind} --resume {folder.path}")
+    name = "result.json" if complete else "result.partial.json"
+    folder.check(name, "summary.txt")
+    result = folder.read_json(name)
     try:
         text = (folder.path / "summary.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(
-            f"{folder.path / 'summary.txt'} cannot be read ({error}). The run folder is not complete."
-        ) from None
+        raise folder.damaged("summary.txt", error) from None
     return StoredResult(result=result, text=text.rstrip("\n"), complete=complete)
 
 

@@ -61,7 +61,7 @@ def train(
     folder = None
     if out is not None:
         request = {
-            "source": source,
+            "source": source or ({"source": task} if isinstance(task, str) else None),
             "recipe": recipe_to_text(chosen),
             "seeds": seeds,
             "seed": seed,
@@ -91,8 +91,8 @@ def run_training(
     """Returns the result of a training that was begun or is gone on with, and writes its files."""
     started, spent = time.monotonic(), seconds_spent(folder)
     members = [Member(recipe=recipe, seed=seed + k) for k in range(seeds)]
-    session = Session(task, plan, control, folder)
     with contextlib.nullcontext() if folder is None else folder.locked():
+        session = Session(task, plan, control, folder)
         population = session.open("training", members)
         session.announce(sum(population.pace(n).total_steps for n in range(seeds)))
         complete = session.run("training")

@@ -100,8 +100,8 @@ def run_search(
 ) -> TuneResult:
     """Returns the result of a search that was begun or is gone on with, and writes its files."""
     started, spent = time.monotonic(), seconds_spent(folder)
-    session = Session(task, plan, control, folder)
     with contextlib.nullcontext() if folder is None else folder.locked():
+        session = Session(task, plan, control, folder)
         found = search(session, base, axes, size=size, seeds=seeds, seed=seed)
         if found is None:
             hint = "" if folder is None else f" Go on with: thalweg tune --resume {folder.path}"
