@@ -5,7 +5,9 @@
 
 A case is planned and run in turn, each time in this process. The time of a run is that of all its stages, as
 `result.json` says it. A case passes if its median ratio of predicted to measured time is between 0.7 and 1.3; one
-that may stop early passes if the prediction is not below 0.7 of what was measured.
+that may stop early passes if the prediction is not below 0.7 of what was measured. The time of a search depends on which
+recipes win, and the plan says by how much: a search passes if the median of its times lies in that range, each end
+of it 30% wider; its plain ratio is printed, too.
 """
 
 from __future__ import annotations
@@ -87,28 +89,46 @@ CASES = (
         budget="60000steps",
         search=True,
     ),
-    Case(name="tune fashion-mnist, default axes, 80 s", task="fashion-mnist", recipe={}, budget="80s", search=True),
+    Case(
+        name="tune fashion-mnist, default axes, 60 s",
+        task="fashion-mnist",
+        recipe={"epochs": 9},
+        budget="60s",
+        search=True,
+    ),
 )
 
 
-def measure(case: Case, threads: int) -> tuple[float, float]:
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One repeat of a case, in seconds; the range is that of the plan, both ends equal where it has none."""
+
+    predicted: float
+    low: float
+    high: float
+    took: float
+
+
+def measure(case: Case, threads: int) -> Timing:
     """Returns the seconds that were predicted for a case, and that it took."""
     task = tw.load_task(case.task)
-    recipe = None if not case.recipe else tw.Recipe(**{"batch_size": 32, **case.recipe})
-    plan = tw.Plan(threads=threads)
-    options: dict[str, Any] = {"seeds": case.seeds, "plan": plan}
+    recipe = tw.Recipe(**{"batch_size": 32, **case.recipe})
+    options: dict[str, Any] = {"seeds": case.seeds, "plan": tw.Plan(threads=threads)}
     if case.search:
         options |= {"vary": case.vary, "budget": case.budget}
-    predicted = tw.plan(task, recipe, train=not case.search, **options).seconds
+    plan = tw.plan(task, recipe, train=not case.search, **options)
     with tempfile.TemporaryDirectory() as folder:
         run = tw.tune if case.search else tw.train
-        return predicted, run(task, recipe, out=Path(folder) / "run", **options).seconds
+        took = run(task, recipe, out=Path(folder) / "run", **options).seconds
+    low, high = (plan.seconds if end is None else end for end in (plan.low, plan.high))
+    return Timing(predicted=plan.seconds, low=low, high=high, took=took)
 
 
-def passes(case: Case, ratio: float) -> bool:
-    """Returns whether a ratio of predicted to measured time is what a case promises."""
-    stops = "patience" in case.recipe
-    return ratio >= 1 - WITHIN and (stops or ratio <= 1 + WITHIN)
+def passes(case: Case, times: list[Timing]) -> bool:
+    """Returns whether the repeats of a case are as near to the plan as the page says."""
+    long = statistics.median(time.took / time.high for time in times) > 1 / (1 - WITHIN)
+    short = statistics.median(time.took / time.low for time in times) < 1 / (1 + WITHIN)
+    return not long and ("patience" in case.recipe or not short)
 
 
 def main() -> int:
@@ -119,17 +139,20 @@ def main() -> int:
     parser.add_argument("--out", default=str(Path(__file__).parent / "results/plan_accuracy.json"))
     given = parser.parse_args()
     cases = [case for case in CASES if given.only in case.name]
-    found: dict[str, list[tuple[float, float]]] = {case.name: [] for case in cases}
+    found: dict[str, list[Timing]] = {case.name: [] for case in cases}
     for _ in range(given.repeats):
         for case in cases:
-            predicted, measured = measure(case, given.threads)
-            found[case.name].append((predicted, measured))
-            print(f"{case.name:45} predicted {predicted:7.2f} s, took {measured:7.2f} s", flush=True)
+            time = measure(case, given.threads)
+            found[case.name].append(time)
+            told = f"{time.predicted:7.2f} s ({time.low:.2f} to {time.high:.2f})"
+            print(f"{case.name:45} predicted {told}, took {time.took:7.2f} s", flush=True)
     rows = []
     for case in cases:
-        ratio = statistics.median(predicted / measured for predicted, measured in found[case.name])
-        rows.append({**asdict(case), "times": found[case.name], "ratio": ratio, "passed": passes(case, ratio)})
-        print(f"{case.name:45} predicted / measured {ratio:.2f} {'' if rows[-1]['passed'] else '(fails)'}")
+        times = found[case.name]
+        ratio = statistics.median(time.predicted / time.took for time in times)
+        passed = passes(case, times)
+        rows.append({**asdict(case), "times": [asdict(time) for time in times], "ratio": ratio, "passed": passed})
+        print(f"{case.name:45} predicted / measured {ratio:.2f} {'' if passed else '(fails)'}")
     if given.out:
         about = {
             "date": today(),

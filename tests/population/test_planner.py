@@ -92,7 +92,7 @@ def test_a_program_that_is_not_clearly_faster_takes_no_lead(task, monkeypatch):
         def __init__(self, task: Task, recipe: Recipe, plan: Plan) -> None:
             self.name, self.spent = plan.program, 0.0
 
-        def steps(self, *, give_up: float) -> list[float]:
+        def steps(self, *, stretch: float, give_up: float) -> list[float]:
             return [times[self.name].pop(0)]
 
     monkeypatch.setattr("thalweg.population._make_plan.Trial", Timed)

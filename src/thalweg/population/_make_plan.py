@@ -18,6 +18,8 @@ from thalweg.tasks import Task
 NEAR = 1.15
 #: measuring may take this share of the time that the members are predicted to train
 SHARE = 0.005
+#: seconds of what is timed at a time
+STRETCH = 0.003
 
 
 def make_plan(task: Task, recipes: Sequence[Recipe], plan: Plan, *, steps: float) -> Plan:
@@ -108,7 +110,7 @@ def _race(
 
     def run(name: str) -> None:
         best = min(found.values(), default=math.inf)
-        seconds = min(trials[name].steps(give_up=2 * best * lanes[name])) / lanes[name]
+        seconds = min(trials[name].steps(stretch=STRETCH, give_up=2 * best * lanes[name])) / lanes[name]
         found[name] = min(seconds, found.get(name, math.inf))
 
     def start(name: str) -> None:

@@ -14,8 +14,8 @@ from thalweg.population._sizes import step_cost
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: what is timed is a stretch of about so long, so often
-_STRETCH_SECONDS, _REPEATS = 0.008, 3
+#: a stretch is timed so often
+_REPEATS = 3
 #: beside a step of less arithmetic it counts what a call and a stretch cost: they are shared by so many members of
 #: each core or lane, and by so many steps
 _SMALL, _COMPANY, _LEAST_STEPS = 1e7, 8, 16
@@ -47,18 +47,19 @@ class Trial:
         self._population = Population(task, [Member(recipe=steady, seed=0)] * self._num, plan)
         self.building = (time.perf_counter() - started) / self._num
 
-    def steps(self, *, give_up: float = math.inf) -> list[float]:
+    def steps(self, *, stretch: float = 0.008, give_up: float = math.inf) -> list[float]:
         """Returns the seconds of a step of all that train side by side, found a few times.
 
         Other work on the machine can only make a time longer: the shortest compares programs, the mean predicts.
 
         Args:
-            give_up: Seconds of a step above which one timed stretch is enough.
+            stretch: Seconds of what is timed, about.
+            give_up: Seconds of a step above which one timed step is enough.
         """
         self._advance(1)  # what is loaded or compiled once
         num_steps, found = 1, [self._seconds(1)]
-        while found[0] < give_up and self._too_short(num_steps, found[0]):
-            num_steps *= 4
+        while found[0] < give_up and num_steps < 0.7 * self._enough(found[0], stretch):
+            num_steps = min(4 * num_steps, self._enough(found[0], stretch))
             found = [self._seconds(num_steps)]
         if found[0] < give_up:
             found += [self._seconds(num_steps) for _ in range(_REPEATS - 1)]
@@ -91,9 +92,10 @@ class Trial:
         self.spent += seconds
         return seconds / num_steps / self._rounds
 
-    def _too_short(self, num_steps: int, seconds: float) -> bool:
-        least = _STRETCH_SECONDS if num_steps >= _LEAST_STEPS else 4 * _STRETCH_SECONDS
-        return num_steps * self._rounds * seconds < least
+    def _enough(self, seconds: float, stretch: float) -> int:
+        """Returns the steps that fill a stretch, more where that is few: up to four times as long."""
+        filling = stretch / (seconds * self._rounds)
+        return max(1, round(min(max(filling, _LEAST_STEPS), 4 * filling)))
 
 
 def _timed(call: Callable[[], None]) -> float:

@@ -63,8 +63,8 @@ def _cells(cohort: CohortPlan) -> list[str]:
 
 
 def _reasons(result: PlanResult) -> list[str]:
-    reasons = [f"{c.shares}: {c.program}, {c.why}." for c in result.cohorts]
-    return [*reasons, *result.notes]
+    told = [c for c in result.cohorts if not any(c.why in note for note in result.notes)]
+    return [*(f"{c.shares}: {c.program}, {c.why}." for c in told), *result.notes]
 
 
 def _fits(cohort: CohortPlan) -> list[str]:
