@@ -5,9 +5,9 @@
 
 A case is planned and run in turn, each time in this process. The time of a run is that of all its stages, as
 `result.json` says it. A case passes if its median ratio of predicted to measured time is between 0.7 and 1.3; one
-that may stop early passes if the prediction is not below 0.7 of what was measured. The time of a search depends on which
-recipes win, and the plan says by how much: a search passes if the median of its times lies in that range, each end
-of it 30% wider; its plain ratio is printed, too.
+that may stop early passes if the prediction is not below 0.7 of what was measured. The time of a search depends on
+which recipes win, and the plan says by how much: a search passes if the median of its times lies in that range, each
+end of it 30% wider; its plain ratio is printed, too.
 """
 
 from __future__ import annotations
