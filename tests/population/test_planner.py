@@ -11,9 +11,9 @@ from tests.population.conftest import BASE, small_task
 from thalweg.core import InputError
 from thalweg.population import PROGRAMS, Control, Forecast, Plan, Population, Session, make_plan, step_cost
 from thalweg.population._forecast import _Fit, _side_by_side
-from thalweg.population._make_plan import _race, filled_lanes
+from thalweg.population._make_plan import _Race, filled_lanes
 from thalweg.population._measure import Trial
-from thalweg.population._planner import refusals_of, structure_of
+from thalweg.population._planner import structure_of
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, load_task
 
@@ -38,6 +38,7 @@ def test_programs_are_chosen_by_measurement_and_stored_with_numbers(task):
     assert kernel.member_bytes > 0
     assert Plan.from_json(plan.to_json()) == plan
     assert make_plan(task, [muon], plan, steps=1e7) is plan
+    assert plan.slow(task, muon) is not None
     population = Population(task, [Member(recipe=BASE, seed=0), Member(recipe=muon, seed=0)], plan)
     assert population.reasons["kernel"] == kernel.why
 
@@ -57,7 +58,7 @@ def test_a_stored_choice_is_obeyed_whatever_is_faster(task):
 def test_an_unknown_structure_gets_the_first_program_that_takes_it(task):
     plan = make_plan(task, [BASE], SETTINGS, steps=1)
     wide = BASE.changed(widths=(500, 500))
-    assert structure_of(task, wide, plan, refusals_of(task, wide, plan)) not in {c.structure for c in plan.choices}
+    assert structure_of(task, wide, plan) not in {c.structure for c in plan.choices}
     assert plan.program_for(task, wide)[0] == "kernel"
 
 
@@ -96,15 +97,29 @@ def test_a_program_that_is_not_clearly_faster_takes_no_lead(task, monkeypatch):
             return [times[self.name].pop(0)]
 
     monkeypatch.setattr("thalweg.population._make_plan.Trial", Timed)
-    lanes = {"kernel": 1.0, "loop": 1.0}
-    assert _race(task, BASE, SETTINGS, lanes, 1e9)[0] == "kernel"  # 0.8 once, then 0.9 against 0.8: not 1.15 times
+    forced = [name for name in PROGRAMS if name not in times]
+    for name in forced:
+        monkeypatch.setattr(PROGRAMS[name], "refuses", lambda *_: "not here")
+    race = _Race(task, BASE, [BASE], SETTINGS)
+    race.run(1e9)
+    assert race.leading == "kernel"  # 0.8 once, then 0.9 against 0.8: not 1.15 times
     times.update(kernel=[1.0, 1.0], loop=[0.5, 0.6])
-    assert _race(task, BASE, SETTINGS, lanes, 1e9) == ("loop", {"kernel": 1.0, "loop": 0.5})
+    race = _Race(task, BASE, [BASE], SETTINGS)
+    race.run(1e9)
+    assert race.leading == "loop"
+    assert race.seconds == {"kernel": 1.0, "loop": 0.5}
+    assert race.refusals == dict.fromkeys(forced, "not here")
 
 
 def test_lanes_stay_empty_where_few_members_go_together():
     assert filled_lanes([BASE] * 5, "kernel", Plan(threads=2)) == pytest.approx(5 / 3)
     assert filled_lanes([BASE] * 5, "loop", Plan(threads=2)) == 1
+    cnn = BASE.changed(model="cnn")
+    assert filled_lanes([cnn] * 5, "loop", Plan(threads=2)) == pytest.approx(5 / 3)
+    lanes = PROGRAMS["vmap"].side_by_side(cnn, SETTINGS)
+    wide = cnn.changed(widths=(9,))
+    assert filled_lanes([cnn] * lanes, "vmap", SETTINGS) == lanes
+    assert filled_lanes([cnn, wide], "vmap", SETTINGS) == 1
 
 
 # ---- what cannot be vectorised --------------------------------------------------------------------------------------
@@ -113,15 +128,16 @@ def test_lanes_stay_empty_where_few_members_go_together():
 def test_what_runs_in_the_loop_for_want_of_a_program_is_said_once_when_it_begins(task):
     refused = "muon is not"
     notes: list[str] = []
-    session = Session(task, SETTINGS, Control(on_note=notes.append))
     members = [Member(recipe=BASE.changed(optimizer="muon", lr=lr), seed=0) for lr in (0.1, 0.2)]
+    plan = make_plan(task, [BASE, members[0].recipe], SETTINGS, steps=1)
+    session = Session(task, plan, Control(on_note=notes.append))
     session.open("one", [*members, Member(recipe=BASE, seed=0)])
     session.open("two", members)
     said = [note for note in notes if refused in note]
     assert len(said) == 1
     assert said[0].startswith("mlp with muon runs in the loop: muon is not")
     assert Plan(program="loop").slow(task, members[0].recipe) is None
-    assert SETTINGS.slow(task, BASE) is None
+    assert plan.slow(task, BASE) is None
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------

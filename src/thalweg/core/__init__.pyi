@@ -31,6 +31,7 @@ from ._registry import register_renderer as register_renderer
 from ._registry import render as render
 from ._streams import GAMMA as GAMMA
 from ._streams import Purpose as Purpose
+from ._streams import chain_key as chain_key
 from ._streams import derive_key as derive_key
 from ._streams import draw_bits as draw_bits
 from ._streams import draw_permutation as draw_permutation

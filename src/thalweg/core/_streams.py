@@ -54,8 +54,18 @@ def derive_key(seed: int, *words: int) -> int:
     """
     key = _mix((int(seed) + GAMMA) & _MASK)
     for word in words:
-        key = _mix((key + (int(word) + 1) * GAMMA) & _MASK)
+        key = chain_key(key, word)
     return key
+
+
+def chain_key(key: int, word: int) -> int:
+    """Returns the key of a stream with one word more.
+
+    Example:
+        >>> chain_key(derive_key(0, Purpose.DROPOUT), 5) == derive_key(0, Purpose.DROPOUT, 5)
+        True
+    """
+    return _mix((key + (int(word) + 1) * GAMMA) & _MASK)
 
 
 def draw_bits(key: int, num: int) -> np.ndarray:

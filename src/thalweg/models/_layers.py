@@ -13,7 +13,24 @@ from torch import nn
 from thalweg.core import Purpose, RunError, derive_key, draw_uniform
 from thalweg.models._activations import ACTIVATIONS
 
-_DRAWS: ContextVar[tuple[int, int] | None] = ContextVar("thalweg_draws", default=None)
+#: (x, layer, rate) -> x with dropped coordinates
+DropoutSource = Callable[[torch.Tensor, int, float], torch.Tensor]
+
+_SOURCE: ContextVar[DropoutSource | None] = ContextVar("thalweg_dropout", default=None)
+
+
+@contextmanager
+def drop_by(source: DropoutSource) -> Iterator[None]:
+    """Says, for the forward passes inside, how `Dropout` layers drop: for programs that hold their own draws.
+
+    Args:
+        source: (x, layer, rate) -> x with dropped coordinates, scaled.
+    """
+    token = _SOURCE.set(source)
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)
 
 
 @contextmanager
@@ -30,11 +47,13 @@ def draws(seed: int, step: int) -> Iterator[None]:
         >>> bool((first == again).all())
         True
     """
-    token = _DRAWS.set((seed, step))
-    try:
+
+    def drop(x: torch.Tensor, layer: int, rate: float) -> torch.Tensor:
+        keep = dropout_uniform(seed, step, layer, tuple(x.shape)) >= rate
+        return x * keep.to(x) / (1.0 - rate)
+
+    with drop_by(drop):
         yield
-    finally:
-        _DRAWS.reset(token)
 
 
 def dropout_uniform(seed: int, step: int, layer: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -81,14 +100,13 @@ class Dropout(nn.Module):
         """
         if not self.training or self.p == 0:
             return x
-        current = _DRAWS.get()
-        if current is None:
+        source = _SOURCE.get()
+        if source is None:
             raise RunError(
                 "dropout has no random stream. Run the forward pass inside `with draws(seed, step):`, or "
                 "call module.eval() to predict."
             )
-        keep = dropout_uniform(*current, self.layer, tuple(x.shape)) >= self.p
-        return x * keep.to(x) / (1.0 - self.p)
+        return source(x, self.layer, self.p)
 
     def extra_repr(self) -> str:
         """Returns what `repr` shows between the parentheses."""

@@ -17,9 +17,7 @@ from ._halving import halving_rungs as halving_rungs
 from ._halving import rank as rank
 from ._halving import run_halving as run_halving
 from ._halving import split_brackets as split_brackets
-from ._loop_program import build_module as build_module
-from ._loop_program import empty_module as empty_module
-from ._loop_program import load_state as load_state
+from ._machine import has_batch_norm as has_batch_norm
 from ._make_plan import make_plan as make_plan
 from ._memory import available_memory as available_memory
 from ._memory import check_memory as check_memory
@@ -27,6 +25,9 @@ from ._memory import member_memory as member_memory
 from ._memory import most_in_memory as most_in_memory
 from ._memory import needed_memory as needed_memory
 from ._memory import show_bytes as show_bytes
+from ._modules import build_module as build_module
+from ._modules import empty_module as empty_module
+from ._modules import load_state as load_state
 from ._planner import PROGRAMS as PROGRAMS
 from ._planner import Choice as Choice
 from ._planner import Plan as Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ class Program(ABC):
         members: The cohort, in order.
         step: (P,) steps done.
         diverged_at: (P,) the step at which the loss stopped being finite, -1 while it is. Such a member stays frozen.
+        notes: Lines for the user about what the machine made necessary.
     """
 
     name: ClassVar[str]
@@ -153,7 +155,9 @@ class Program(ABC):
         self.paces = [Pace.of(member.recipe, num_rows) for member in members]
         self.step = np.zeros(len(self.members), np.int64)
         self.diverged_at = np.full(len(self.members), -1, np.int64)
+        self.notes: list[str] = []
         self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self._orders_lock = threading.Lock()
 
     @classmethod
     @abstractmethod
@@ -161,8 +165,8 @@ class Program(ABC):
         """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
 
     @classmethod
-    def side_by_side(cls, settings: Settings) -> int:
-        """Returns how many members train side by side: a step of fewer takes as long."""
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
+        """Returns how many members of a recipe train side by side: a step of fewer takes as long."""
         return 1
 
     @classmethod
@@ -269,11 +273,12 @@ class Program(ABC):
     def epoch_rows(self, seed: int, epoch: int) -> np.ndarray:
         """Returns the row order of an epoch, kept for the members that share the stream."""
         key = (seed, epoch)
-        if key not in self._orders:
-            if len(self._orders) >= _MOST_ORDERS:
-                self._orders.pop(next(iter(self._orders)))
-            self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
-        return self._orders[key]
+        with self._orders_lock:  # members of one program ask from several threads
+            if key not in self._orders:
+                if len(self._orders) >= _MOST_ORDERS:
+                    self._orders.pop(next(iter(self._orders)))
+                self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
+            return self._orders[key]
 
 
 def penalty_strengths(recipe: Recipe) -> tuple[float, float]:

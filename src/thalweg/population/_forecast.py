@@ -118,6 +118,7 @@ class Forecast:
             last: Epoch at which they stop; default is the last of each.
         """
         together: dict[tuple[str, object], list[float]] = {}
+        lanes: dict[tuple[str, object], int] = {}
         total = 0.0
         for recipe in members:
             program = self.program(recipe)
@@ -126,12 +127,11 @@ class Forecast:
             steps = max(0, end - first) * Pace.of(recipe, len(self.task.train.rows)).steps_per_epoch
             key = (program, PROGRAMS[program].structure(recipe))
             together.setdefault(key, []).append(steps * step_seconds)
+            lanes[key] = self._workers * PROGRAMS[program].side_by_side(recipe, self.plan)
             every = epochs_between(recipe)
             total += max(0, -(-end // every) - first // every) * evaluation_seconds
             total += making_seconds if first == 0 else 0.0
-        for (program, _), seconds in together.items():
-            total += _side_by_side(seconds, self._workers * PROGRAMS[program].side_by_side(self.plan))
-        return total
+        return total + sum(_side_by_side(seconds, lanes[key]) for key, seconds in together.items())
 
 
 def _side_by_side(seconds: Sequence[float], lanes: int) -> float:

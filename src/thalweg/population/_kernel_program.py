@@ -145,7 +145,7 @@ class KernelProgram(Program):
         return None
 
     @classmethod
-    def side_by_side(cls, settings: Settings) -> int:
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
         """Returns one member a core."""
         return settings.threads
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call
 
-from thalweg.core import InputError, Purpose, RunError, derive_key
-from thalweg.models import build_cnn, build_mlp, draws, init_module, init_parameters, load_module
 from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
 from thalweg.population._contract import Memory, ModelSize, Program, Settings, Snapshot, penalty_strengths
-from thalweg.population._kernel_program import dense_architecture, init_batch
+from thalweg.population._draws import Draws, signed
+from thalweg.population._machine import (
+    MicroBatch,
+    TrainingRows,
+    half_precision,
+    has_batch_norm,
+    machine,
+    refuse_machine,
+)
+from thalweg.population._modules import (
+    arrays_of,
+    build_module,
+    draw_key,
+    drawing,
+    run_module,
+    trained_and_kept,
+    weight_names,
+)
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, per_example
 
@@ -31,31 +46,26 @@ class LoopProgram(Program):
 
     def __init__(self, task: Task, members: Sequence[Member], settings: Settings) -> None:
         super().__init__(task, members, settings)
-        self._real = torch.float64 if self.dtype == np.float64 else torch.float32
-        self._x = torch.from_numpy(task.train.x).to(self._real)
-        self._y = _target(task.train.y, self._real)
+        self._data = TrainingRows(task, settings)
+        self._micro = MicroBatch(settings.micro_batch, self.notes)
         self._modules: list[nn.Module | None] = []
         self._params: list[dict[str, torch.Tensor]] = []
         self._buffers: list[dict[str, torch.Tensor]] = []
         self._state: list[dict[str, Any]] = []
         for index, member in enumerate(self.members):
-            module = build_module(task, member.recipe, member.seed).to(self._real)
+            module = build_module(task, member.recipe, member.seed).to(self._data.device, self._data.real)
             self._modules.append(module)
-            named = list(module.named_parameters())
-            # what a user's module has frozen stays frozen, and is kept with the buffers
-            frozen = [(name, p) for name, p in named if not p.requires_grad]
-            self._params.append({name: p.detach().clone() for name, p in named if p.requires_grad})
-            self._buffers.append({name: b.detach().clone() for name, b in (*module.named_buffers(), *frozen)})
-            if not self._params[index]:
-                raise InputError("model", "one with parameters to train", member.recipe.model, "It has none.")
-            self._state.append(RULES[member.recipe.optimizer].init(self._params[index]))
+            params, buffers = trained_and_kept(module, member.recipe)
+            self._params.append(params)
+            self._buffers.append(buffers)
+            self._state.append(RULES[member.recipe.optimizer].init(params))
             if member.start is not None:
                 self.restore(index, member.start)
 
     @classmethod
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
-        """Returns None: the loop runs whatever torch runs."""
-        return None
+        """Returns what the machine or the settings forbid; beyond that the loop runs whatever torch runs."""
+        return refuse_machine(task, recipe, settings)
 
     @classmethod
     def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
@@ -63,86 +73,113 @@ class LoopProgram(Program):
         found = super().memory(task, recipe, settings, size)
         return replace(found, member=found.member + settings.dtype.itemsize * (size.parameters + size.buffers))
 
+    @classmethod
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
+        """Returns one member a core for convolutional networks, else one."""
+        return settings.threads if _takes_one_core(recipe, settings) else 1
+
+    @classmethod
+    def structure(cls, recipe: Recipe) -> Hashable:
+        """Returns whether members are convolutional networks: these train beside each other, others in turn."""
+        return recipe.model == "cnn"
+
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
-        """Trains each member for its number of steps, one after another."""
+        """Trains each member for its number of steps: convolutional networks one on each core, others in turn."""
         losses = [np.empty(0)] * len(self.members)
-        with _torch_threads(self.settings.threads):
-            for index in range(len(self.members)):
-                if num_steps[index] > 0 and self.diverged_at[index] < 0:
-                    losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+        active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
+
+        def work(index: int) -> None:
+            losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+
+        spread = [index for index in active if _takes_one_core(self.members[index].recipe, self.settings)]
+        with machine(self.settings, threads=1), ThreadPoolExecutor(self.settings.threads) as pool:
+            list(pool.map(work, spread))
+        with machine(self.settings):
+            for index in active:
+                if index not in spread:
+                    work(index)
         return losses
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
+        pace, recipe = self.paces[index], self.members[index].recipe
+        batch_norm = has_batch_norm(self.task, recipe)
+        self._module(index).train()
+        losses = np.empty(num_steps)
+        for s in range(num_steps):
+            losses[s] = self._micro.attempt(
+                lambda: self._step(index, lr_scale), batch_size=pace.batch_size, batch_norm=batch_norm
+            )
+            if not np.isfinite(losses[s]):
+                self.diverged_at[index] = self.step[index]
+                return losses[:s]
+            self.step[index] += 1
+        return losses
+
+    def _step(self, index: int, lr_scale: float) -> float:
+        """Does one step and returns its loss; where that is not finite, the member's state stays as it was."""
         member, pace, module = self.members[index], self.paces[index], self._module(index)
-        recipe = member.recipe
+        recipe, step = member.recipe, int(self.step[index])
         rule = RULES[recipe.optimizer]
         l1, l2 = penalty_strengths(recipe)
         weights = weight_names(module)
-        losses = np.empty(num_steps)
-        module.train()
-        for s in range(num_steps):
-            step = int(self.step[index])
-            epoch, place = divmod(step, pace.steps_per_epoch)
-            rows = torch.from_numpy(
-                self.epoch_rows(member.seed, epoch)[place * pace.batch_size : (place + 1) * pace.batch_size]
-            )
-            x, y = self._x[rows], self._y[rows]
-            params = {name: p.requires_grad_("grad" in rule.needs) for name, p in self._params[index].items()}
-            with self._draws(member, step):
-                out = self._forward(module, member, {**params, **self._buffers[index]}, x)
-            loss = per_example(self.task.loss, out, y, label_smoothing=recipe.label_smoothing).mean()
-            losses[s] = loss.item()
-            if not np.isfinite(losses[s]):
-                self.diverged_at[index] = step
-                self._params[index] = {name: p.detach() for name, p in params.items()}
-                return losses[:s]
-            hyper = self.hyper(index, step + 1, lr_scale)
-            grads: dict[str, torch.Tensor] = {}
-            if "grad" in rule.needs:
-                found = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
-                grads = {
-                    name: torch.zeros_like(p) if g is None else g
-                    for (name, p), g in zip(params.items(), found, strict=True)
-                }
-            params = {name: p.detach() for name, p in params.items()}
-            if l2 > 0:
-                grads = {name: g + l2 * params[name] if name in weights else g for name, g in grads.items()}
-            if recipe.clip_norm is not None and grads:
-                grads, _ = clip_gradients(grads, recipe.clip_norm)
-            new, state = rule.step(
-                params, grads, self._state[index], hyper, evaluate=self._objective(index, x, y, step)
-            )
-            if l1 > 0 and rule.proximal:
-                assert isinstance(rule, ElementwiseRule), "only elementwise rules have a diagonal metric"
-                sizes = rule.step_sizes(new, state, hyper)
-                new = {name: soft_threshold(w, sizes[name] * l1) if name in weights else w for name, w in new.items()}
-            self._params[index], self._state[index] = new, state
-            self.step[index] = step + 1
-        return losses
+        epoch, place = divmod(step, pace.steps_per_epoch)
+        rows = torch.from_numpy(
+            self.epoch_rows(member.seed, epoch)[place * pace.batch_size : (place + 1) * pace.batch_size]
+        ).to(self._data.device)
+        buffers = {name: b.clone() for name, b in self._buffers[index].items()}
+        loss, grads = self._gradients(index, rows, buffers, takes_gradient="grad" in rule.needs)
+        if not np.isfinite(loss):
+            return loss
+        params = self._params[index]
+        hyper = self.hyper(index, step + 1, lr_scale)
+        if l2 > 0:
+            grads = {name: g + l2 * params[name] if name in weights else g for name, g in grads.items()}
+        if recipe.clip_norm is not None and grads:
+            grads, _ = clip_gradients(grads, recipe.clip_norm)
+        self._buffers[index] = buffers
+        new, state = rule.step(params, grads, self._state[index], hyper, evaluate=self._objective(index, rows))
+        if l1 > 0 and rule.proximal:
+            assert isinstance(rule, ElementwiseRule), "only elementwise rules have a diagonal metric"
+            sizes = rule.step_sizes(new, state, hyper)
+            new = {name: soft_threshold(w, sizes[name] * l1) if name in weights else w for name, w in new.items()}
+        self._params[index], self._state[index] = new, state
+        return loss
 
-    def _forward(
-        self, module: nn.Module, member: Member, tensors: dict[str, torch.Tensor], x: torch.Tensor
-    ) -> torch.Tensor:
-        try:
-            out = functional_call(module, tensors, (x,))
-        except Exception as error:  # whatever a user's module raises is theirs to read, in one line
-            if ":" not in member.recipe.model:
-                raise
-            lines = str(error).strip().splitlines() or [""]
-            raise RunError(
-                f"{member.recipe.model} raised {type(error).__name__} on {len(x)} rows: {lines[0].rstrip('.')}."
-            ) from error
-        wanted = (len(x), self.task.output_size)
-        found = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        if found != wanted:
-            raise RunError(f"{member.recipe.model} gave {found} for {len(x)} rows; the task needs {wanted}.")
-        return out
+    def _gradients(
+        self, index: int, rows: torch.Tensor, buffers: dict[str, torch.Tensor], *, takes_gradient: bool
+    ) -> tuple[float, dict[str, torch.Tensor]]:
+        """Returns the mean loss of the batch and its gradient, summed over the slices of the batch."""
+        params = {name: p.detach().requires_grad_(takes_gradient) for name, p in self._params[index].items()}
+        total = 0.0
+        grads: dict[str, torch.Tensor] = {}
+        for loss in self._slice_losses(index, rows, params, buffers):
+            total += loss.item()
+            if not takes_gradient or not np.isfinite(total):
+                continue
+            found = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
+            for (name, p), g in zip(params.items(), found, strict=True):
+                own = torch.zeros_like(p) if g is None else g
+                grads[name] = grads[name] + own if name in grads else own
+        return total, grads
 
-    def _objective(self, index: int, x: torch.Tensor, y: torch.Tensor, step: int) -> Any:
-        """Returns stacked params -> (num,) penalised losses on one batch, with the same draws for every one."""
+    def _slice_losses(
+        self, index: int, rows: torch.Tensor, params: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        """Yields each slice's part of the mean loss of the batch."""
         member, module = self.members[index], self._module(index)
-        l1, l2 = penalty_strengths(member.recipe)
-        weights = weight_names(module)
+        recipe, step = member.recipe, int(self.step[index])
+        for first, size in self._micro.slices(len(rows)):
+            part = rows[first : first + size]
+            with self._draws(member, step, first, size), half_precision(self.settings):
+                out = run_module(module, recipe.model, {**params, **buffers}, self._data.x[part], self.task.output_size)
+            out = out.to(self._data.real)
+            losses = per_example(self.task.loss, out, self._data.y[part], label_smoothing=recipe.label_smoothing)
+            yield losses.sum() / len(rows)
+
+    def _objective(self, index: int, rows: torch.Tensor) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """Returns stacked params -> (num,) penalised losses on one batch, with the same draws for every one."""
+        l1, l2 = penalty_strengths(self.members[index].recipe)
+        weights = weight_names(self._module(index))
 
         @torch.no_grad()
         def evaluate(stacked: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -150,9 +187,7 @@ class LoopProgram(Program):
             for q in range(len(next(iter(stacked.values())))):
                 params = {name: p[q] for name, p in stacked.items()}
                 buffers = {name: b.clone() for name, b in self._buffers[index].items()}
-                with self._draws(member, step):
-                    out = functional_call(module, {**params, **buffers}, (x,))
-                loss = per_example(self.task.loss, out, y, label_smoothing=member.recipe.label_smoothing).mean()
+                loss = torch.stack(list(self._slice_losses(index, rows, params, buffers))).sum()
                 for name in weights:
                     loss = loss + l1 * params[name].abs().sum() + l2 / 2 * params[name].square().sum()
                 losses.append(loss)
@@ -161,14 +196,13 @@ class LoopProgram(Program):
         return evaluate
 
     @contextlib.contextmanager
-    def _draws(self, member: Member, step: int) -> Iterator[None]:
-        if ":" not in member.recipe.model:
-            with draws(member.seed, step):
-                yield
-            return
-        # a user's module draws from torch's generator: keyed by (seed, step), so that company changes nothing
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_key(member.seed, Purpose.MODULE, step) >> 1)
+    def _draws(self, member: Member, step: int, first: int = 0, num_rows: int = 1) -> Iterator[None]:
+        key = draw_key(member.recipe, member.seed, step)
+        held = torch.tensor(signed(key), device=self._data.device)
+        with contextlib.ExitStack() as stack:
+            if ":" in member.recipe.model:
+                stack.enter_context(_seeded(key >> 1, self._data.device))
+            stack.enter_context(drawing(Draws(held, first=first, num_rows=num_rows), model=member.recipe.model))
             yield
 
     def _module(self, index: int) -> nn.Module:
@@ -178,14 +212,18 @@ class LoopProgram(Program):
 
     def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
         """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
-        rows = torch.from_numpy(np.ascontiguousarray(x)).to(self._real)
+        rows = self._data.inputs(x)
         found = []
-        with torch.no_grad(), _torch_threads(self.settings.threads):
+        with torch.no_grad(), machine(self.settings):
             for index in which:
-                module = self._module(index).eval()
-                params = {**self._eval_tensors(index), **self._buffers[index]}
-                chunks = [self._forward(module, self.members[index], params, part) for part in rows.split(1024)]
-                found.append(torch.cat(chunks).numpy())
+                module, member = self._module(index).eval(), self.members[index]
+                tensors = {**self._eval_tensors(index), **self._buffers[index]}
+                with self._draws(member, int(self.step[index])):
+                    chunks = [
+                        run_module(module, member.recipe.model, tensors, part, self.task.output_size)
+                        for part in rows.split(1024)
+                    ]
+                found.append(torch.cat(chunks).cpu().numpy())
         return found
 
     def _eval_tensors(self, index: int) -> dict[str, torch.Tensor]:
@@ -195,19 +233,21 @@ class LoopProgram(Program):
 
     def eval_params(self, index: int) -> dict[str, np.ndarray]:
         """Returns a copy of the parameters that the member predicts with."""
-        return {name: p.detach().numpy().copy() for name, p in self._eval_tensors(index).items()}
+        return arrays_of(self._eval_tensors(index))
 
     def snapshot(self, index: int) -> Snapshot:
         """Returns a copy of a member's state."""
         state = self._state[index]
         return Snapshot(
-            params=_arrays(self._params[index]),
+            params=arrays_of(self._params[index]),
             slots={
-                slot: _arrays(tree if isinstance(tree, dict) else {_SCALAR: torch.as_tensor(tree, dtype=torch.float64)})
+                slot: arrays_of(
+                    tree if isinstance(tree, dict) else {_SCALAR: torch.as_tensor(tree, dtype=torch.float64)}
+                )
                 for slot, tree in state.items()
                 if slot != "step" and tree is not None
             },
-            buffers=_arrays(self._buffers[index]),
+            buffers=arrays_of(self._buffers[index]),
             step=int(self.step[index]),
             optimizer=self.members[index].recipe.optimizer,
         )
@@ -215,24 +255,17 @@ class LoopProgram(Program):
     def restore(self, index: int, snapshot: Snapshot) -> None:
         """Sets a member's state; the slots are dropped where they belong to another rule."""
         rule = RULES[self.members[index].recipe.optimizer]
-        self._params[index] = self._tensors(snapshot.params)
-        self._buffers[index] = self._with_counters(index, snapshot.buffers)
+        self._params[index] = self._data.tensors(snapshot.params)
+        # a kernel's snapshot leaves num_batches_tracked out: nothing reads it
+        self._buffers[index] = {**self._buffers[index], **self._data.tensors(snapshot.buffers)}
         state = rule.init(self._params[index])
         if snapshot.optimizer == rule.name:
             for slot, tree in snapshot.slots.items():
-                state[slot] = float(tree[_SCALAR]) if _SCALAR in tree else self._tensors(tree)
+                state[slot] = float(tree[_SCALAR]) if _SCALAR in tree else self._data.tensors(tree)
             state["step"] = snapshot.step
         self._state[index] = state
         self.step[index] = snapshot.step
         self.diverged_at[index] = -1
-
-    def _with_counters(self, index: int, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        # a kernel's snapshot leaves num_batches_tracked out: nothing reads it
-        return {**self._buffers[index], **self._tensors(arrays)}
-
-    def _tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        tensors = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
-        return {name: t.to(self._real) if t.is_floating_point() else t for name, t in tensors.items()}
 
     def num_parameters(self, index: int) -> int:
         """Returns the number of trained parameters of a member."""
@@ -244,106 +277,27 @@ class LoopProgram(Program):
         self._params[index], self._buffers[index], self._state[index] = {}, {}, {}
 
 
-def build_module(task: Task, recipe: Recipe, seed: int) -> nn.Module:
-    """Returns the torch module of a recipe with the initial weights of a seed, float32.
-
-    Raises:
-        InputError: where the model does not fit the task.
-    """
-    if ":" in recipe.model:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_key(seed, Purpose.INIT) >> 1)
-            module = empty_module(recipe, task.input_shape, task.output_size)
-        if recipe.init != "keep":
-            init_module(module, recipe.init, seed, recipe.init_scale, batch=_batch_for(task, recipe, seed))
-        return module
-    if recipe.model == "cnn":
-        module = empty_module(recipe, task.input_shape, task.output_size)
-        init_module(
-            module,
-            recipe.init,
-            seed,
-            recipe.init_scale,
-            activation=recipe.activation,
-            activation_parameter=recipe.activation_parameter,
-            batch=_batch_for(task, recipe, seed),
-        )
-        return module
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    architecture = dense_architecture(recipe, task.input_shape, task.output_size)
-    start = init_parameters(
-        architecture,
-        recipe.init,
-        seed,
-        scale=recipe.init_scale,
-        activation_parameter=recipe.activation_parameter,
-        batch=_batch_for(task, recipe, seed),
-    )
-    module.load_state_dict(start, strict=False)  # buffers start as the module made them
-    return module
-
-
-def empty_module(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> nn.Module:
-    """Returns the torch module of a recipe, its weights not yet set.
-
-    Raises:
-        InputError: where the model does not fit the inputs or outputs.
-    """
-    if ":" in recipe.model:
-        return load_module(recipe.model, tuple(input_shape), output_size)
-    if recipe.model == "cnn":
-        return build_cnn(
-            tuple(input_shape),
-            output_size,
-            recipe.widths,
-            activation=recipe.activation,
-            activation_parameter=recipe.activation_parameter,
-            norm=recipe.norm,
-            dropout=recipe.dropout,
-        )
-    architecture = dense_architecture(recipe, input_shape, output_size)
-    return build_mlp(architecture, activation_parameter=recipe.activation_parameter, dropout=recipe.dropout)
-
-
-def _batch_for(task: Task, recipe: Recipe, seed: int) -> torch.Tensor | None:
-    return init_batch(task, seed) if recipe.init == "lsuv" else None
-
-
-def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Sets a module's parameters and running statistics, and its precision to theirs.
-
-    Batch norm's `num_batches_tracked` may be missing: with a fixed momentum nothing reads it.
-
-    Raises:
-        RuntimeError: where names or shapes do not fit.
-    """
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    precision = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
-    found = module.to(precision).load_state_dict(tensors, strict=False)
-    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
-    if missing or found.unexpected_keys:
-        raise RuntimeError(f"missing {missing}, unexpected {found.unexpected_keys}")
-
-
-def weight_names(module: nn.Module) -> frozenset[str]:
-    """Returns the parameters that a penalty shrinks: matrices and kernels, not biases and norms."""
-    return frozenset(name for name, p in module.named_parameters() if p.dim() >= 2 and p.requires_grad)
-
-
 @contextlib.contextmanager
-def _torch_threads(num: int) -> Iterator[None]:
-    saved = torch.get_num_threads()
-    torch.set_num_threads(num)
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch's own generators for what cannot be rerouted, and sets them back.
+
+    `torch.manual_seed` would do, but before CUDA is in use it puts a note with a stack trace aside at every call.
+    """
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
     try:
-        yield
+        with torch.random.fork_rng(devices=[device], enabled=device.type == "cuda"):
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+            yield
     finally:
-        torch.set_num_threads(saved)
+        torch.set_rng_state(state)
 
 
-def _target(y: np.ndarray, real: torch.dtype) -> torch.Tensor:
-    target = torch.from_numpy(np.ascontiguousarray(y))
-    return target if target.dtype == torch.int64 else target.to(real)
+def _takes_one_core(recipe: Recipe, settings: Settings) -> bool:
+    """Returns whether a member trains on one core, beside others.
 
-
-def _arrays(tree: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    return {name: t.detach().numpy().copy() for name, t in tree.items()}
+    A convolution keeps a core busy without Python, so members side by side gain more than cores inside an operation.
+    Small products would wait for Python, and a user's module may draw from torch's one generator.
+    """
+    return settings.device == "cpu" and recipe.model == "cnn"

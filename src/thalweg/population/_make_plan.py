@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from thalweg.population._contract import Settings
 from thalweg.population._measure import Trial
-from thalweg.population._planner import PROGRAMS, Choice, Plan, first_choice, refusals_of, structure_of
+from thalweg.population._planner import PREFERENCE, PROGRAMS, Choice, Plan, first_choice, structure_of
 from thalweg.population._sizes import model_size, step_cost
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task
@@ -47,90 +48,109 @@ def make_plan(task: Task, recipes: Sequence[Recipe], plan: Plan, *, steps: float
 
 def _choices(task: Task, recipes: Sequence[Recipe], plan: Plan, steps: float) -> list[Choice]:
     groups: dict[str, list[Recipe]] = {}
-    refusals: dict[str, dict[str, str | None]] = {}
     for recipe in recipes:
-        known = refusals_of(task, recipe, plan)
-        structure = structure_of(task, recipe, plan, known)
-        groups.setdefault(structure, []).append(recipe)
-        refusals[structure] = known
+        groups.setdefault(structure_of(task, recipe, plan), []).append(recipe)
     return [
-        _choose(task, structure, members, plan, refusals[structure], steps * len(members) / len(recipes))
+        _choose(task, structure, members, plan, steps * len(members) / len(recipes))
         for structure, members in groups.items()
     ]
 
 
-def filled_lanes(recipes: Iterable[Recipe], program: str, plan: Plan) -> float:
+def filled_lanes(recipes: Sequence[Recipe], program: str, settings: Settings) -> float:
     """Returns how many members train side by side on average; lanes stay empty where few go together."""
-    lanes = PROGRAMS[program].side_by_side(plan)
-    together = Counter(PROGRAMS[program].structure(recipe) for recipe in recipes).values()
-    return sum(together) / sum(math.ceil(num / lanes) for num in together)
+    kind = PROGRAMS[program]
+    together = Counter(kind.structure(recipe) for recipe in recipes)
+    lanes = {kind.structure(recipe): kind.side_by_side(recipe, settings) for recipe in recipes}
+    return len(recipes) / sum(math.ceil(num / lanes[structure]) for structure, num in together.items())
 
 
-def _choose(
-    task: Task,
-    structure: str,
-    members: list[Recipe],
-    plan: Plan,
-    refusals: dict[str, str | None],
-    steps: float,
-) -> Choice:
-    """Returns the choice for the recipes of one structure."""
+def _choose(task: Task, structure: str, members: list[Recipe], plan: Plan, steps: float) -> Choice:
+    """Returns the choice for the recipes of one structure, whose members take so many steps in all."""
     middle = sorted(members, key=lambda recipe: step_cost(task, recipe))[len(members) // 2]
-    lanes = {name: filled_lanes(members, name, plan) for name, refusal in refusals.items() if refusal is None}
-    program, why = first_choice(middle, refusals)
-    seconds: dict[str, float] = {}
-    if len(lanes) > 1:
-        program, seconds = _race(task, middle, plan, lanes, steps)
-    if len(seconds) > 1:
-        others = [name for name in seconds if name != program]
-        why = ", ".join(f"{_times(seconds[name] / seconds[program])} as fast as the {name}" for name in others)
+    race = _Race(task, middle, members, plan)
+    race.run(steps)
+    program, why = race.leading, "the first in the order of preference"
+    others = [name for name in race.seconds if name != program]
+    if others:
+        ratios = {name: race.seconds[name] / race.seconds[program] for name in others}
+        why = ", ".join(f"{_times(ratio)} as fast as the {name}" for name, ratio in ratios.items())
+    elif race.refusals:
+        why = list(race.refusals.values())[-1]
     return Choice(
         structure=structure,
         program=program,
         why=why,
-        step_seconds=seconds.get(program),
+        step_seconds=race.seconds.get(program),
         member_bytes=PROGRAMS[program].memory(task, middle, plan, model_size(task, middle)).member,
+        alone=len(race.refusals) == len(PREFERENCE[plan.device]) - 1,
     )
 
 
-def _race(
-    task: Task, recipe: Recipe, plan: Plan, lanes: dict[str, float], steps: float
-) -> tuple[str, dict[str, float]]:
-    """Returns the program to take, and program -> seconds of a member-step in company of those that were measured.
+class _Race:
+    """The programs that take a recipe, timed one after another in the order of preference.
 
     Args:
         task: What is optimised.
         recipe: What is trained.
+        members: The recipes that it stands for, which train side by side.
         plan: The settings.
-        lanes: Program -> members that train side by side, in the order of preference.
-        steps: Member-steps of the run.
+
+    Attributes:
+        leading: The program to take.
+        seconds: Program -> seconds of a member-step in company, of those that were measured.
+        refusals: Program -> why it does not take the recipe, of those that were asked and do not.
     """
-    trials: dict[str, Trial] = {}
-    found: dict[str, float] = {}
 
-    def run(name: str) -> None:
-        best = min(found.values(), default=math.inf)
-        seconds = min(trials[name].steps(stretch=STRETCH, give_up=2 * best * lanes[name])) / lanes[name]
-        found[name] = min(seconds, found.get(name, math.inf))
+    def __init__(self, task: Task, recipe: Recipe, members: list[Recipe], plan: Plan) -> None:
+        self.task, self.recipe, self.members, self.plan = task, recipe, members, plan
+        self.leading = first_choice(task, recipe, plan)[0]
+        self.seconds: dict[str, float] = {}
+        self.refusals: dict[str, str] = {}
+        self._trials: dict[str, Trial] = {}
+        self._lanes: dict[str, float] = {}
 
-    def start(name: str) -> None:
-        trials[name] = Trial(task, recipe, replace(plan, program=name, cluster=None))
-        run(name)
+    def run(self, steps: float) -> None:
+        """Finds the program to take for a run of so many member-steps."""
+        first = self.leading
+        order = PREFERENCE[self.plan.device]
+        for name in order[: order.index(first)]:
+            self._refused(name)
+        # where only the loop is left, the reason is asked for whatever it costs
+        others = [name for name in order[order.index(first) + 1 :] if first != "loop" or not self._refused(name)]
+        if not others:
+            return
+        self._time(first)
+        started = time.perf_counter()
+        for name in others:
+            # the next trial will take at least what the first one took, less what was loaded for it
+            spent = time.perf_counter() - started + self._trials[first].spent
+            if spent > SHARE * self.seconds[self.leading] * steps:
+                break
+            if self._refused(name):
+                continue
+            self._time(name)
+            if self._leads(name):  # to take the lead, it must be faster twice
+                self._time(self.leading)
+                self._time(name)
+                self.leading = name if self._leads(name) else self.leading
 
-    first, *others = lanes
-    leading = first
-    start(first)
-    started = time.perf_counter()
-    for name in others:
-        # the next trial will take at least what the first one took, less what was loaded for it
-        if time.perf_counter() - started + trials[first].spent > SHARE * found[leading] * steps:
-            break
-        start(name)
-        if found[name] * NEAR < found[leading]:  # to take the lead, it must be faster twice
-            run(leading)
-            run(name)
-            leading = name if found[name] * NEAR < found[leading] else leading
-    return leading, found
+    def _leads(self, name: str) -> bool:
+        return self.seconds[name] * NEAR < self.seconds[self.leading]
+
+    def _refused(self, name: str) -> bool:
+        refusal = PROGRAMS[name].refuses(self.task, self.recipe, self.plan)
+        if refusal is not None:
+            self.refusals[name] = refusal
+        return refusal is not None
+
+    def _time(self, name: str) -> None:
+        """Keeps the shortest time of a program."""
+        if name not in self._trials:
+            self._trials[name] = Trial(self.task, self.recipe, replace(self.plan, program=name, cluster=None))
+            self._lanes[name] = filled_lanes(self.members, name, self.plan)
+        best = min(self.seconds.values(), default=math.inf)
+        found = min(self._trials[name].steps(stretch=STRETCH, give_up=2 * best * self._lanes[name]))
+        self.seconds[name] = min(found / self._lanes[name], self.seconds.get(name, math.inf))
 
 
 def _times(ratio: float) -> str:

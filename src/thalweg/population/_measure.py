@@ -40,7 +40,7 @@ class Trial:
     def __init__(self, task: Task, recipe: Recipe, plan: Plan) -> None:
         self.spent = 0.0
         self._rounds = _COMPANY if step_cost(task, recipe) < _SMALL else 1
-        self._num = self._rounds * PROGRAMS[plan.program].side_by_side(plan)
+        self._num = self._rounds * PROGRAMS[plan.program].side_by_side(recipe, plan)
         steady = recipe.changed(lr=1e-12, epochs=10**6, patience=None)
         # of one seed: members of a screening share their start and their row orders
         started = time.perf_counter()

@@ -81,7 +81,7 @@ def needed_memory(task: Task, recipes: Sequence[Recipe], plan: Plan) -> int:
     for recipe in recipes:
         programs.setdefault(plan.program_for(task, recipe)[0], []).append(recipe)
     for name, members in programs.items():
-        lanes = PROGRAMS[name].side_by_side(plan)
+        lanes = max(PROGRAMS[name].side_by_side(recipe, plan) for recipe in members)
         known = {r: PROGRAMS[name].memory(task, r, plan, model_size(task, r)) for r in set(members)}
         working = sorted((known[recipe].working for recipe in members), reverse=True)[:lanes]
         saving = sum(known[recipe].saving for recipe in members) if plan.device == "cpu" else 0
@@ -120,6 +120,6 @@ def most_in_memory(task: Task, recipes: Sequence[Recipe], plan: Plan) -> int:
     """Returns how many members fit into the memory where each is as large as the largest of some recipes."""
     free = SHARE_OF_FREE * available_memory(plan.device)
     memories = [member_memory(task, recipe, plan) for recipe in recipes]
-    lanes = max(program.side_by_side(plan) for program in PROGRAMS.values())
+    lanes = max(program.side_by_side(recipe, plan) for program in PROGRAMS.values() for recipe in recipes)
     rest = free - max(m.shared for m in memories) - lanes * max(m.working for m in memories)
     return max(0, int(rest // max(m.member + m.saving for m in memories)))

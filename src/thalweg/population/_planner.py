@@ -9,18 +9,26 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from thalweg.core import InputError, check_choice
-from thalweg.optim import RULES
+from thalweg.optim import RULES, ElementwiseRule
+from thalweg.population._batched_program import BatchedProgram
 from thalweg.population._cluster import ClusterProgram
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
 from thalweg.population._ray_pool import check_address
 from thalweg.population._sizes import step_cost
+from thalweg.population._vmap_program import VmapProgram
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: in the order of preference
-PROGRAMS: dict[str, type[Program]] = {"kernel": KernelProgram, "loop": LoopProgram}
+PROGRAMS: dict[str, type[Program]] = {
+    "kernel": KernelProgram,
+    "batched": BatchedProgram,
+    "vmap": VmapProgram,
+    "loop": LoopProgram,
+}
+#: device -> programs in the order of preference: on a CPU lanes must show that they pay
+PREFERENCE = {"cpu": ("kernel", "loop", "batched", "vmap"), "cuda": ("batched", "vmap", "loop")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,7 @@ class Choice:
         why: A clause, with numbers where programs were measured.
         step_seconds: Of one member-step in company, measured; None where nothing had to be measured.
         member_bytes: What a member keeps between its steps.
+        alone: Whether every other program refuses; `why` is then the reason of the one that takes most.
     """
 
     structure: str
@@ -40,6 +49,7 @@ class Choice:
     why: str
     step_seconds: float | None
     member_bytes: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,23 +105,25 @@ class Plan(Settings):
             if refusal is not None:
                 raise InputError("program", f"one that can run the recipe ({refusal})", self.program, "Use auto.")
             return self.program, "asked for"
-        refusals = refusals_of(task, recipe, self)
-        if self.choices:
-            structure = structure_of(task, recipe, self, refusals)
-            for choice in self.choices:
-                if choice.structure == structure:
-                    return choice.program, choice.why
-        return first_choice(recipe, refusals)
+        choice = self._choice(task, recipe)
+        if choice is not None:
+            return choice.program, choice.why
+        return first_choice(task, recipe, self)
+
+    def _choice(self, task: Task, recipe: Recipe) -> Choice | None:
+        structure = structure_of(task, recipe, self) if self.choices else ""
+        for choice in self.choices:
+            if choice.structure == structure and PROGRAMS[choice.program].refuses(task, recipe, self) is None:
+                return choice
+        return None
 
     def slow(self, task: Task, recipe: Recipe) -> str | None:
-        """Returns why every program but the loop refuses a recipe, in a line that names it; None where one takes it."""
-        if self.program != "auto":
-            return None
-        *vectorised, _ = refusals_of(task, recipe, self).values()
-        if None in vectorised:
+        """Returns a line that says why a recipe runs in the loop where every other program refuses it, or None."""
+        choice = self._choice(task, recipe)
+        if choice is None or choice.program != "loop" or not choice.alone:
             return None
         what = f"{recipe.model} with {recipe.optimizer}" if recipe.model in ("linear", "mlp") else recipe.model
-        return f"{what} runs in the loop: {vectorised[-1]}."
+        return f"{what} runs in the loop: {choice.why}."
 
     def in_full_precision(self) -> Plan:
         """Returns the plan of members whose scores or weights are reported: products are not rounded to fewer bits."""
@@ -128,33 +140,29 @@ class Plan(Settings):
         return Plan(program="loop", precision=precision, threads=self.threads)
 
 
-def refusals_of(task: Task, recipe: Recipe, settings: Settings) -> dict[str, str | None]:
-    """Returns program -> why it cannot run the recipe, None where it can; in the order of preference."""
-    return {name: program.refuses(task, recipe, settings) for name, program in PROGRAMS.items()}
-
-
-def first_choice(recipe: Recipe, refusals: dict[str, str | None]) -> tuple[str, str]:
+def first_choice(task: Task, recipe: Recipe, settings: Settings) -> tuple[str, str]:
     """Returns the first program that does not refuse a recipe, and why it is the first.
 
     Raises:
         InputError: where all refuse, with the last reason.
     """
     why = "the first in the order of preference"
-    for name, refusal in refusals.items():
+    for name in PREFERENCE[settings.device]:
+        refusal = PROGRAMS[name].refuses(task, recipe, settings)
         if refusal is None:
             return name, why
-        why = refusal  # of those that refuse, the last one takes most: what it cannot run is what is special
+        why = refusal
     raise InputError("model", f"one that the settings fit ({why})", recipe.model)
 
 
-def structure_of(task: Task, recipe: Recipe, settings: Settings, refusals: dict[str, str | None]) -> str:
-    """Returns what the recipes of one choice share: model, size of a step, and the programs that take them.
+def structure_of(task: Task, recipe: Recipe, settings: Settings) -> str:
+    """Returns what the recipes of one choice share: model, size of a step, kind of update rule.
 
-    Recipes that differ in activation, optimizer or a little in size run alike, so one measurement serves them.
+    Recipes that differ in activation, elementwise rule or a little in size run alike, so one measurement serves them.
     """
     size = round(math.log10(step_cost(task, recipe)))
-    taken = " ".join(name for name, refusal in refusals.items() if refusal is None)
-    return f"{recipe.model}, 1e{size} operations, {settings.precision} on {settings.device}, by {taken}"
+    rule = "elementwise" if isinstance(RULES[recipe.optimizer], ElementwiseRule) else recipe.optimizer
+    return f"{recipe.model}, {rule}, 1e{size} operations, {settings.precision} on {settings.device}"
 
 
 def default_plan() -> Plan:

@@ -181,21 +181,24 @@ class Population:
 
     def run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
         """Advances the first waiting members of one cohort by one stretch each; returns member -> steps done."""
-        cohort = self._place[waiting[0]][0]
+        cohort, lead = self._place[waiting[0]]
         program = self.programs[cohort]
+        leader = program.members[lead].recipe
+        structure, width = program.structure(leader), program.side_by_side(leader, self.plan)
         num_steps = np.zeros(len(program.members), np.int64)
         lr_scale = np.ones(len(program.members))
         stops: dict[int, int] = {}
         seconds = flops = 0.0
         for number in waiting:
-            if seconds >= SEGMENT_SECONDS * program.cores and stops:
+            if seconds >= SEGMENT_SECONDS * program.cores and len(stops) >= width:
                 break
-            if self._place[number][0] != cohort:
-                continue
             local = self._place[number][1]
+            if self._place[number][0] != cohort or program.structure(program.members[local].recipe) != structure:
+                continue
             stops[number] = self._next_stop(number, targets[number])
             cost = program.cost(local)
-            fitting = max(1, int(SEGMENT_SECONDS / (cost * self._seconds_per_flop)))
+            # members side by side share the cores
+            fitting = max(1, int(SEGMENT_SECONDS / (cost * self._seconds_per_flop * max(1, width / program.cores))))
             num_steps[local] = min(stops[number] - self.step(number), fitting)
             lr_scale[local] = self._progress[number].lr_scale
             seconds += cost * self._seconds_per_flop * float(num_steps[local])
@@ -203,8 +206,9 @@ class Population:
         started = time.perf_counter()
         losses = program.advance(num_steps, lr_scale)
         elapsed = max(time.perf_counter() - started, 1e-6)
-        # cores work side by side: the rate is that of one core
-        rate = elapsed * min(program.cores, len(stops)) / flops
+        # cores work side by side: the rate is that of one core; a lane without a member costs as much as one with
+        busy = max(width, len(stops))
+        rate = elapsed * min(program.cores, busy) / (flops * busy / len(stops))
         self._seconds_per_flop += 0.3 * (rate - self._seconds_per_flop)
         done: dict[int, int] = {}
         arrived: list[int] = []

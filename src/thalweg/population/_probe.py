@@ -23,6 +23,7 @@ import numpy as np
 from thalweg.core import InputError, RunError
 from thalweg.population._checkpoint import state_of
 from thalweg.population._contract import Pace
+from thalweg.population._machine import has_batch_norm
 from thalweg.population._memory import SHARE_OF_FREE, available_memory, member_memory
 from thalweg.population._planner import PROGRAMS, Plan
 from thalweg.population._population import Population
@@ -95,7 +96,7 @@ def largest_population(
         probe: Whether to try it in a child process; only on a CPU.
     """
     memory, allowed = member_memory(task, recipe, plan), _allowed(plan, limit)
-    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].side_by_side(plan)
+    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].side_by_side(recipe, plan)
     on_host = plan.device == "cpu"
 
     def predicted_fits(num: int) -> bool:
@@ -123,14 +124,15 @@ def largest_micro_batch(
     Raises:
         InputError: for a recipe with batch norm.
     """
-    if recipe.norm == "batch":
+    if has_batch_norm(task, recipe):
         raise InputError("micro_batch", "off with batch norm", remedy="Statistics of a part of a batch are others.")
     allowed = _allowed(plan, limit)
-    lanes = PROGRAMS[plan.program_for(task, recipe)[0]].side_by_side(plan)
     batch = Pace.of(recipe, len(task.train.rows)).batch_size
 
     def predicted_fits(num: int) -> bool:
-        memory = member_memory(task, recipe, replace(plan, micro_batch=num))
+        parts = replace(plan, micro_batch=num)
+        memory = member_memory(task, recipe, parts)
+        lanes = PROGRAMS[parts.program_for(task, recipe)[0]].side_by_side(recipe, parts)
         return memory.total(num_members, lanes, on_host=plan.device == "cpu") <= allowed
 
     def fits(num: int) -> bool:

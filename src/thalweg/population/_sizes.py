@@ -14,8 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from thalweg.models import draws
 from thalweg.population._contract import ModelSize, Pace
-from thalweg.population._kernel_program import dense_architecture
-from thalweg.population._loop_program import empty_module
+from thalweg.population._modules import dense_architecture, empty_module
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task
 

@@ -158,7 +158,7 @@ def per_example(
     output: Any,
     target: Any,
     *,
-    label_smoothing: float = 0.0,
+    label_smoothing: Any = 0.0,
     parameter: float | None = None,
 ) -> Any:
     """Returns the loss of each row, differentiable by torch.
@@ -170,7 +170,7 @@ def per_example(
         loss: A loss or its name.
         output: (..., B, C), the model's outputs (logits where the link is sigmoid or softmax).
         target: (B,) integer classes, or (B, C) numbers.
-        label_smoothing: s in [0, 1); 0 is off.
+        label_smoothing: s in [0, 1); 0 is off. A tensor, which vmap may hold for each member, is never off.
         parameter: The loss's own parameter (Huber's delta); None takes its default.
 
     Returns:
@@ -197,7 +197,7 @@ def per_example(
     if loss.rowwise:
         return _softmax_cross_entropy(output, target, label_smoothing)
     y = _one_hot(target, output) if is_class else target
-    if label_smoothing:
+    if _is_on(label_smoothing):
         if loss.link != "sigmoid":
             raise InputError(
                 "label_smoothing",
@@ -208,6 +208,11 @@ def per_example(
         y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     assert loss.value is not None
     return loss.value(output, y, loss.parameter if parameter is None else parameter).mean(-1)
+
+
+def _is_on(smoothing: Any) -> bool:
+    # under vmap a number of each member has no truth value
+    return bool(smoothing) if isinstance(smoothing, (int, float)) else True
 
 
 def _check_shapes(loss: Loss, output: Any, target: Any, is_class: bool) -> None:
@@ -246,7 +251,7 @@ def _softmax_cross_entropy(output: Any, target: Any, smoothing: float) -> Any:
     log_p = output.log_softmax(-1)
     index = target.long().expand(output.shape[:-1]).unsqueeze(-1)
     nll = -log_p.gather(-1, index).squeeze(-1)
-    return nll if not smoothing else (1.0 - smoothing) * nll - smoothing * log_p.mean(-1)
+    return nll if not _is_on(smoothing) else (1.0 - smoothing) * nll - smoothing * log_p.mean(-1)
 
 
 def apply_link(name: str, output: np.ndarray) -> np.ndarray:

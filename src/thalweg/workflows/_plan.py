@@ -14,6 +14,7 @@ from thalweg.population import (
     Plan,
     available_memory,
     default_plan,
+    has_batch_norm,
     largest_micro_batch,
     largest_population,
     member_memory,
@@ -241,7 +242,7 @@ def _probe(task: Task, recipes: Sequence[Recipe], plan: Plan) -> dict[str, Fit |
         return memory.member + memory.working
 
     largest = max(recipes, key=size)
-    micro_batch = None if largest.norm == "batch" else largest_micro_batch(task, largest, plan)
+    micro_batch = None if has_batch_norm(task, largest) else largest_micro_batch(task, largest, plan)
     return {
         "population": largest_population(task, largest, plan, most=len(recipes)),
         "micro_batch": micro_batch,
