@@ -9,7 +9,7 @@ import pytest
 from tests.population.conftest import BASE, small_task
 
 from thalweg.core import InputError
-from thalweg.population import PROGRAMS, Control, Forecast, Plan, Population, Session, make_plan, step_cost
+from thalweg.population import PROGRAMS, Company, Control, Forecast, Plan, Population, Session, make_plan, step_cost
 from thalweg.population._forecast import _Fit, _side_by_side
 from thalweg.population._make_plan import _Race, filled_lanes
 from thalweg.population._measure import Trial
@@ -27,7 +27,7 @@ def digits() -> Task:
 
 def test_programs_are_chosen_by_measurement_and_stored_with_numbers(task):
     muon = BASE.changed(optimizer="muon")
-    plan = make_plan(task, [BASE, BASE, muon], SETTINGS, steps=1e7)
+    plan = make_plan(task, [Company(recipes=[BASE, BASE, muon], steps=1e7)], SETTINGS)
     assert plan.program_for(task, BASE)[0] == "kernel"
     program, why = plan.program_for(task, muon)
     assert program != "kernel" or "muon" in why
@@ -37,26 +37,26 @@ def test_programs_are_chosen_by_measurement_and_stored_with_numbers(task):
     assert 0 < kernel.step_seconds < 1
     assert kernel.member_bytes > 0
     assert Plan.from_json(plan.to_json()) == plan
-    assert make_plan(task, [muon], plan, steps=1e7) is plan
+    assert make_plan(task, [Company(recipes=[muon], steps=1e7)], plan) is plan
     assert plan.slow(task, muon) is not None
     population = Population(task, [Member(recipe=BASE, seed=0), Member(recipe=muon, seed=0)], plan)
     assert population.reasons["kernel"] == kernel.why
 
 
 def test_measuring_ends_when_it_costs_more_than_it_could_save(task):
-    plan = make_plan(task, [BASE], SETTINGS, steps=0)
+    plan = make_plan(task, [Company(recipes=[BASE], steps=1)], SETTINGS)
     assert plan.program_for(task, BASE) == ("kernel", "the first in the order of preference")
 
 
 def test_a_stored_choice_is_obeyed_whatever_is_faster(task):
-    plan = make_plan(task, [BASE], SETTINGS, steps=1)
+    plan = make_plan(task, [Company(recipes=[BASE], steps=1)], SETTINGS)
     other = replace(plan, choices=tuple(replace(choice, program="loop", why="stored") for choice in plan.choices))
     assert other.program_for(task, BASE) == ("loop", "stored")
     assert [p.name for p in Population(task, [Member(recipe=BASE, seed=0)], other).programs] == ["loop"]
 
 
 def test_an_unknown_structure_gets_the_first_program_that_takes_it(task):
-    plan = make_plan(task, [BASE], SETTINGS, steps=1)
+    plan = make_plan(task, [Company(recipes=[BASE], steps=1)], SETTINGS)
     wide = BASE.changed(widths=(500, 500))
     assert structure_of(task, wide, plan) not in {c.structure for c in plan.choices}
     assert plan.program_for(task, wide)[0] == "kernel"
@@ -64,7 +64,7 @@ def test_an_unknown_structure_gets_the_first_program_that_takes_it(task):
 
 def test_a_forced_program_measures_nothing_and_says_where_it_cannot(task):
     forced = Plan(program="kernel", threads=1)
-    assert make_plan(task, [BASE], forced, steps=1e9) is forced
+    assert make_plan(task, [Company(recipes=[BASE], steps=1e9)], forced) is forced
     with pytest.raises(InputError, match=r"program must be one that can run the recipe .*, got 'kernel'. Use auto"):
         forced.program_for(task, BASE.changed(optimizer="muon"))
 
@@ -80,7 +80,7 @@ def test_full_precision_is_planned_beside_what_a_screening_rounds():
 
 
 def test_choices_hold_for_both_precisions(task):
-    plan = make_plan(task, [BASE], replace(SETTINGS, precision="bfloat16"), steps=1)
+    plan = make_plan(task, [Company(recipes=[BASE], steps=1)], replace(SETTINGS, precision="bfloat16"))
     assert plan.program_for(task, BASE)[0] != "kernel"
     assert plan.in_full_precision().program_for(task, BASE)[0] == "kernel"
     assert len(plan.choices) == 2
@@ -100,26 +100,28 @@ def test_a_program_that_is_not_clearly_faster_takes_no_lead(task, monkeypatch):
     forced = [name for name in PROGRAMS if name not in times]
     for name in forced:
         monkeypatch.setattr(PROGRAMS[name], "refuses", lambda *_: "not here")
-    race = _Race(task, BASE, [BASE], SETTINGS)
-    race.run(1e9)
+    race = _Race(task, BASE, [Company(recipes=[BASE], steps=1e9)], SETTINGS)
+    race.run()
     assert race.leading == "kernel"  # 0.8 once, then 0.9 against 0.8: not 1.15 times
     times.update(kernel=[1.0, 1.0], loop=[0.5, 0.6])
-    race = _Race(task, BASE, [BASE], SETTINGS)
-    race.run(1e9)
+    race = _Race(task, BASE, [Company(recipes=[BASE], steps=1e9)], SETTINGS)
+    race.run()
     assert race.leading == "loop"
     assert race.seconds == {"kernel": 1.0, "loop": 0.5}
     assert race.refusals == dict.fromkeys(forced, "not here")
 
 
 def test_lanes_stay_empty_where_few_members_go_together():
-    assert filled_lanes([BASE] * 5, "kernel", Plan(threads=2)) == pytest.approx(5 / 3)
-    assert filled_lanes([BASE] * 5, "loop", Plan(threads=2)) == 1
+    assert filled_lanes([Company(recipes=[BASE] * 5, steps=1)], "kernel", Plan(threads=2)) == pytest.approx(5 / 3)
+    assert filled_lanes([Company(recipes=[BASE] * 5, steps=1)], "loop", Plan(threads=2)) == 1
     cnn = BASE.changed(model="cnn")
-    assert filled_lanes([cnn] * 5, "loop", Plan(threads=2)) == pytest.approx(5 / 3)
+    assert filled_lanes([Company(recipes=[cnn] * 5, steps=1)], "loop", Plan(threads=2)) == pytest.approx(5 / 3)
     lanes = PROGRAMS["vmap"].side_by_side(cnn, SETTINGS)
     wide = cnn.changed(widths=(9,))
-    assert filled_lanes([cnn] * lanes, "vmap", SETTINGS) == lanes
-    assert filled_lanes([cnn, wide], "vmap", SETTINGS) == 1
+    assert filled_lanes([Company(recipes=[cnn] * lanes, steps=1)], "vmap", SETTINGS) == lanes
+    assert filled_lanes([Company(recipes=[cnn, wide], steps=1)], "vmap", SETTINGS) == 1
+    both = [Company(recipes=[cnn, wide], steps=3), Company(recipes=[cnn] * lanes, steps=1)]
+    assert filled_lanes(both, "vmap", SETTINGS) == pytest.approx(4 / (3 + 1 / lanes))
 
 
 # ---- what cannot be vectorised --------------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ def test_what_runs_in_the_loop_for_want_of_a_program_is_said_once_when_it_begins
     refused = "muon is not"
     notes: list[str] = []
     members = [Member(recipe=BASE.changed(optimizer="muon", lr=lr), seed=0) for lr in (0.1, 0.2)]
-    plan = make_plan(task, [BASE, members[0].recipe], SETTINGS, steps=1)
+    plan = make_plan(task, [Company(recipes=[BASE, members[0].recipe], steps=1)], SETTINGS)
     session = Session(task, plan, Control(on_note=notes.append))
     session.open("one", [*members, Member(recipe=BASE, seed=0)])
     session.open("two", members)

@@ -8,7 +8,7 @@ import pytest
 
 import thalweg as tw
 from thalweg.core import InputError
-from thalweg.population import Plan, Session, make_plan
+from thalweg.population import Company, Plan, Session, make_plan
 from thalweg.studies import Budget, plan_search, search
 
 RECIPE = tw.Recipe(widths=(8,), epochs=6, batch_size=16)
@@ -111,5 +111,5 @@ def test_only_the_screening_is_rounded_to_fewer_bits():
 
 def test_a_plan_with_choices_is_not_measured_again():
     task = tw.load_task("iris")
-    plan = make_plan(task, [RECIPE], ONE, steps=1e6)
+    plan = make_plan(task, [Company(recipes=[RECIPE], steps=1e6)], ONE)
     assert tw.plan(task, RECIPE, train=True, seeds=2, plan=plan).plan is plan

@@ -18,6 +18,7 @@ from ._halving import rank as rank
 from ._halving import run_halving as run_halving
 from ._halving import split_brackets as split_brackets
 from ._machine import has_batch_norm as has_batch_norm
+from ._make_plan import Company as Company
 from ._make_plan import make_plan as make_plan
 from ._memory import available_memory as available_memory
 from ._memory import check_memory as check_memory

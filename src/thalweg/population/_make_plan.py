@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from thalweg.population._contract import Settings
 from thalweg.population._measure import Trial
@@ -17,13 +17,27 @@ from thalweg.tasks import Task
 
 #: a program is preferred to those after it unless they are so many times as fast: a plan does not change with noise
 NEAR = 1.15
-#: measuring may take this share of the time that the members are predicted to train
-SHARE = 0.005
+#: measuring may take this share of the time that the members are predicted to train; less beside the kernel, which
+#: lanes have never beaten on a CPU (docs/log.md)
+SHARE, SHARE_OF_KERNEL = 0.03, 0.005
 #: seconds of what is timed at a time
 STRETCH = 0.003
 
 
-def make_plan(task: Task, recipes: Sequence[Recipe], plan: Plan, *, steps: float) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Company:
+    """Members that train at the same time.
+
+    Args:
+        recipes: One a member.
+        steps: Member-steps of all of them together, about.
+    """
+
+    recipes: Sequence[Recipe]
+    steps: float
+
+
+def make_plan(task: Task, companies: Sequence[Company], plan: Plan) -> Plan:
     """Returns the plan with a program for every structure of recipe, chosen by measurement.
 
     Of each structure the recipe of middle cost is trained for a few steps by the programs that take it, in the order
@@ -31,58 +45,68 @@ def make_plan(task: Task, recipes: Sequence[Recipe], plan: Plan, *, steps: float
 
     Args:
         task: What is optimised.
-        recipes: The members that train side by side.
+        companies: The members of a run.
         plan: The settings; one that names a program, or has choices, is returned as it is.
-        steps: Member-steps of the whole run, about.
     """
     if plan.program != "auto" or plan.choices:
         return plan
     # what is reported runs in full precision, whatever the screening does
     choices = [
-        choice
+        _choose(task, structure, own, settings)
         for settings in dict.fromkeys((plan, plan.in_full_precision()))
-        for choice in _choices(task, recipes, settings, steps)
+        for structure, own in _by_structure(task, companies, settings).items()
     ]
     return replace(plan, choices=tuple(choices))
 
 
-def _choices(task: Task, recipes: Sequence[Recipe], plan: Plan, steps: float) -> list[Choice]:
-    groups: dict[str, list[Recipe]] = {}
-    for recipe in recipes:
-        groups.setdefault(structure_of(task, recipe, plan), []).append(recipe)
-    return [
-        _choose(task, structure, members, plan, steps * len(members) / len(recipes))
-        for structure, members in groups.items()
-    ]
+def _by_structure(task: Task, companies: Sequence[Company], settings: Settings) -> dict[str, list[Company]]:
+    """Returns structure -> the parts of the companies that have it."""
+    found: dict[str, list[Company]] = {}
+    for company in companies:
+        parts: dict[str, list[Recipe]] = {}
+        for recipe in company.recipes:
+            parts.setdefault(structure_of(task, recipe, settings), []).append(recipe)
+        for structure, recipes in parts.items():
+            steps = company.steps * len(recipes) / len(company.recipes)
+            found.setdefault(structure, []).append(Company(recipes=recipes, steps=steps))
+    return found
 
 
-def filled_lanes(recipes: Sequence[Recipe], program: str, settings: Settings) -> float:
+def filled_lanes(companies: Sequence[Company], program: str, settings: Settings) -> float:
     """Returns how many members train side by side on average; lanes stay empty where few go together."""
     kind = PROGRAMS[program]
-    together = Counter(kind.structure(recipe) for recipe in recipes)
-    lanes = {kind.structure(recipe): kind.side_by_side(recipe, settings) for recipe in recipes}
-    return len(recipes) / sum(math.ceil(num / lanes[structure]) for structure, num in together.items())
+    rounds = 0.0
+    for company in companies:
+        together = Counter(kind.structure(recipe) for recipe in company.recipes)
+        lanes = {kind.structure(recipe): kind.side_by_side(recipe, settings) for recipe in company.recipes}
+        needed = sum(math.ceil(num / lanes[structure]) for structure, num in together.items())
+        rounds += company.steps * needed / len(company.recipes)
+    return sum(company.steps for company in companies) / rounds
 
 
-def _choose(task: Task, structure: str, members: list[Recipe], plan: Plan, steps: float) -> Choice:
-    """Returns the choice for the recipes of one structure, whose members take so many steps in all."""
-    middle = sorted(members, key=lambda recipe: step_cost(task, recipe))[len(members) // 2]
-    race = _Race(task, middle, members, plan)
-    race.run(steps)
+def _choose(task: Task, structure: str, companies: list[Company], plan: Plan) -> Choice:
+    """Returns the choice for the recipes of one structure."""
+    recipes = sorted(
+        (recipe for company in companies for recipe in company.recipes), key=lambda recipe: step_cost(task, recipe)
+    )
+    middle = recipes[len(recipes) // 2]
+    race = _Race(task, middle, companies, plan)
+    race.run()
     program, why = race.leading, "the first in the order of preference"
+    alone = len(race.refusals) == len(PREFERENCE[plan.device]) - 1
     others = [name for name in race.seconds if name != program]
     if others:
         ratios = {name: race.seconds[name] / race.seconds[program] for name in others}
         why = ", ".join(f"{_times(ratio)} as fast as the {name}" for name, ratio in ratios.items())
-    elif race.refusals:
-        why = list(race.refusals.values())[-1]
+    elif alone:
+        why = list(race.refusals.values())[-1].split(". ")[0]
     return Choice(
         structure=structure,
         program=program,
         why=why,
         step_seconds=race.seconds.get(program),
         member_bytes=PROGRAMS[program].memory(task, middle, plan, model_size(task, middle)).member,
-        alone=len(race.refusals) == len(PREFERENCE[plan.device]) - 1,
+        alone=alone,
     )
 
 
@@ -92,7 +116,7 @@ class _Race:
     Args:
         task: What is optimised.
         recipe: What is trained.
-        members: The recipes that it stands for, which train side by side.
+        companies: The members that it stands for.
         plan: The settings.
 
     Attributes:
@@ -101,16 +125,17 @@ class _Race:
         refusals: Program -> why it does not take the recipe, of those that were asked and do not.
     """
 
-    def __init__(self, task: Task, recipe: Recipe, members: list[Recipe], plan: Plan) -> None:
-        self.task, self.recipe, self.members, self.plan = task, recipe, members, plan
+    def __init__(self, task: Task, recipe: Recipe, companies: list[Company], plan: Plan) -> None:
+        self.task, self.recipe, self.companies, self.plan = task, recipe, companies, plan
         self.leading = first_choice(task, recipe, plan)[0]
         self.seconds: dict[str, float] = {}
         self.refusals: dict[str, str] = {}
         self._trials: dict[str, Trial] = {}
         self._lanes: dict[str, float] = {}
 
-    def run(self, steps: float) -> None:
-        """Finds the program to take for a run of so many member-steps."""
+    def run(self) -> None:
+        """Finds the program to take."""
+        steps = sum(company.steps for company in self.companies)
         first = self.leading
         order = PREFERENCE[self.plan.device]
         for name in order[: order.index(first)]:
@@ -120,11 +145,12 @@ class _Race:
         if not others:
             return
         self._time(first)
+        share = SHARE_OF_KERNEL if first == "kernel" else SHARE
         started = time.perf_counter()
         for name in others:
             # the next trial will take at least what the first one took, less what was loaded for it
             spent = time.perf_counter() - started + self._trials[first].spent
-            if spent > SHARE * self.seconds[self.leading] * steps:
+            if spent > share * self.seconds[self.leading] * steps:
                 break
             if self._refused(name):
                 continue
@@ -147,7 +173,7 @@ class _Race:
         """Keeps the shortest time of a program."""
         if name not in self._trials:
             self._trials[name] = Trial(self.task, self.recipe, replace(self.plan, program=name, cluster=None))
-            self._lanes[name] = filled_lanes(self.members, name, self.plan)
+            self._lanes[name] = filled_lanes(self.companies, name, self.plan)
         best = min(self.seconds.values(), default=math.inf)
         found = min(self._trials[name].steps(stretch=STRETCH, give_up=2 * best * self._lanes[name]))
         self.seconds[name] = min(found / self._lanes[name], self.seconds.get(name, math.inf))

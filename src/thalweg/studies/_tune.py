@@ -19,6 +19,7 @@ from thalweg.core import (
     seeds_needed,
 )
 from thalweg.population import (
+    Company,
     Pace,
     Plan,
     Population,
@@ -170,9 +171,17 @@ def plan_search(
     check_recipes(task, sample, plan)
     epochs = max(recipe.epochs for recipe in sample)
     per_epoch = float(np.mean([Pace.of(recipe, len(task.train.rows)).steps_per_epoch for recipe in sample]))
-    rough = search_stages(axes, DEFAULT_ELSEWHERE, epochs, seeds)
-    steps = per_epoch * sum(stage.recipes * stage.seeds * (stage.last - stage.first) for stage in rough)
-    plan = make_plan(task, sample, plan, steps=steps)
+    # a small search, since how large it will be depends on who runs it
+    stages = search_stages(axes, min(DEFAULT_ELSEWHERE, len(sample)), epochs, seeds)
+    companies = [
+        Company(
+            recipes=[recipe for recipe in sample[: stage.recipes] for _ in range(stage.seeds)],
+            steps=per_epoch * stage.recipes * stage.seeds * (stage.last - stage.first),
+        )
+        for stage in stages
+    ]
+    companies[0] = replace(companies[0], recipes=sample)  # every structure of the space is met
+    plan = make_plan(task, companies, plan)
     size = size_search(
         task,
         axes,

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import check_number
-from thalweg.population import Control, Pace, Plan, Session, check_memory, check_recipes, default_plan, make_plan
+from thalweg.population import (
+    Company,
+    Control,
+    Pace,
+    Plan,
+    Session,
+    check_memory,
+    check_recipes,
+    default_plan,
+    make_plan,
+)
 from thalweg.recipes import Member, Recipe, recipe_to_text
 from thalweg.store import RunFolder, check_new
 from thalweg.studies import score_members
@@ -80,7 +90,8 @@ def plan_training(task: Task, recipe: Recipe, seeds: int, plan: Plan) -> Plan:
     """
     check_recipes(task, [recipe], plan)
     members = [recipe] * seeds
-    plan = make_plan(task, members, plan, steps=seeds * Pace.of(recipe, len(task.train.rows)).total_steps)
+    steps = seeds * Pace.of(recipe, len(task.train.rows)).total_steps
+    plan = make_plan(task, [Company(recipes=members, steps=steps)], plan)
     check_memory(task, members, plan, remedy="Train fewer seeds, or take smaller widths.")
     return plan
 
