@@ -118,9 +118,9 @@ def run_ours(task: Task, base: Recipe, axes: list[Axis], *, budget: Budget, plan
         stages[name] = timeline.now()
         first_look.setdefault(name, stages[name])
 
-    session = Session(task, plan, Control(on_segment=look))
-    size = plan_search(task, base, axes, budget=budget, seeds=CONFIRMATION_SEEDS, seed=seed, plan=plan)
-    found = search(session, base, axes, size=size, seeds=CONFIRMATION_SEEDS, seed=seed)
+    planned = plan_search(task, base, axes, budget=budget, seeds=CONFIRMATION_SEEDS, seed=seed, plan=plan)
+    session = Session(task, planned.plan, Control(on_segment=look))
+    found = search(session, base, axes, size=planned.size, seeds=CONFIRMATION_SEEDS, seed=seed)
     seconds = timeline.now()
     if found is None or found.validation is None or found.test is None:
         raise RuntimeError("our search ended without a confirmed recipe")

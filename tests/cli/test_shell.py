@@ -34,7 +34,9 @@ def test_help_and_import_are_quick(command):
     assert median_seconds(*command) < 0.25
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["tune", "--help"], ["train", "--help"], ["--version"], ["tuen"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["tune", "--help"], ["train", "--help"], ["plan", "--help"], ["--version"], ["tuen"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     code = (
         "import sys\nfrom thalweg.cli import main\n"
@@ -49,7 +51,7 @@ def test_import_loads_nothing_heavy():
     assert python(code).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["tune", "train", "predict", "show", "runs"])
+@pytest.mark.parametrize("command", ["tune", "train", "plan", "predict", "show", "runs"])
 def test_every_command_explains_every_option(command):
     done = thalweg(command, "--help")
     assert done.returncode == 0

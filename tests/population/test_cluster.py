@@ -64,7 +64,7 @@ def test_shares_give_the_bits_of_one_machine(pool, task, program):
     one = PROGRAMS[program](task, members(), Settings())
     many = ClusterProgram(PROGRAMS[program], task, members(), Settings(), "local")
     assert many.cores == 2
-    assert many.side_by_side(Settings()) == 2 * one.side_by_side(Settings())
+    assert many.side_by_side(BASE, Settings()) == 2 * one.side_by_side(BASE, Settings())
     assert many.structure(BASE) == one.structure(BASE)
     steps = np.array([7, 0, 3, 9, 1, 5])
     for turn in range(2):

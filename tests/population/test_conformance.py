@@ -67,7 +67,7 @@ def hold_to_promise_1(program, task, recipe, threads=None):
     advance(permuted, 4)
     assert_same_bits(alone.snapshot(0), permuted.snapshot(0))
     assert_same_bits(together.snapshot(3), permuted.snapshot(2))
-    width = PROGRAMS[program].side_by_side(Settings())
+    width = PROGRAMS[program].side_by_side(recipe, Settings())
     if width > 1:
         everywhere = make(program, task, [Member(recipe=recipe, seed=3)] * width, threads=threads)
         advance(everywhere, 7)

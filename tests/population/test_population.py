@@ -244,8 +244,8 @@ def test_cancel_ends_a_paused_run(task):
 @pytest.mark.parametrize(
     ("fields", "program", "reason"),
     [
-        ({}, "kernel", "a dense network with built-in pieces"),
-        ({"model": "linear", "widths": ()}, "kernel", "a dense network with built-in pieces"),
+        ({}, "kernel", "the first in the order of preference"),
+        ({"model": "linear", "widths": ()}, "kernel", "the first in the order of preference"),
         ({"optimizer": "muon"}, "loop", "muon is not an elementwise rule of the kernel"),
         ({"model": "a:b", "init": "keep"}, "loop", "the kernel trains linear models and MLPs, not a:b"),
     ],

@@ -181,11 +181,20 @@ def test_schedules_are_compared_at_full_length():
     assert result.tuning.first_epochs == 9
 
 
-def test_a_search_larger_than_memory_is_capped():
+def test_a_search_is_no_larger_than_the_memory():
+    from thalweg.population import available_memory
     from thalweg.studies import Budget, plan_search
 
     task = tw.load_task("fashion-mnist")
     base = tw.Recipe(widths=(4096,), epochs=1, batch_size=1000)
     axes = [tw.Axis(field="lr", low=1e-4, high=1e-1, scale="log")]
-    size = plan_search(task, base, axes, budget=Budget(steps=1e9), seeds=2, seed=0, plan=tw.Plan())
-    assert 8 <= size.screened <= (4 << 30) // (3 * 8 * 784 * 4096)
+    found = plan_search(task, base, axes, budget=Budget(steps=1e9), seeds=2, seed=0, plan=tw.Plan())
+    assert 8 <= found.size.screened <= available_memory() // (3 * 4 * 784 * 4096)
+
+
+def test_a_search_that_cannot_fit_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^memory must be enough for .* members? \(.* TB\), got '.* free'. Take smaller"
+    ):
+        tw.tune("iris", tw.Recipe(widths=(10**6, 10**6)), vary=["lr=0.01,0.1"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from thalweg.population import Plan
     from thalweg.recipes import Recipe
     from thalweg.tasks import Task
 
@@ -36,10 +37,28 @@ _RECIPE = [
         help="Set a recipe field, which then does not vary; repeatable.",
     ),
 ]
-_RUN = [
+_SEARCH = [
+    click.option(
+        "--vary",
+        multiple=True,
+        metavar="AXIS",
+        help="What varies: optimizer=sgd,adamw, lr=1e-4..1 or lr=1e-4..1:12; repeatable. Default: by the model.",
+    ),
+    click.option("--budget", metavar="AMOUNT", help="60s, 10m or 2e6steps (steps summed over all members)."),
+]
+_MACHINE = [
     click.option("--seed", default=0, show_default=True, help="Seed of the run; the same seed gives the same run."),
-    click.option("--out", metavar="FOLDER", help="Run folder to write. Default: a new one under runs/."),
     click.option("--threads", type=int, help="Cores to use. Default: all."),
+    click.option("--device", default="cpu", show_default=True, help="Where members train: cpu or cuda."),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="Of the products: float32, float64, bfloat16 or tf32. tune confirms in float32 at least.",
+    ),
+]
+_RUN = [
+    click.option("--out", metavar="FOLDER", help="Run folder to write. Default: a new one under runs/."),
     click.option(
         "--cluster",
         metavar="CLUSTER",
@@ -61,6 +80,8 @@ def _add(options: list[Any]) -> Callable[[Any], Any]:
 
 data_options = _add(_DATA)
 recipe_options = _add(_RECIPE)
+search_options = _add(_SEARCH)
+machine_options = _add(_MACHINE)
 run_options = _add(_RUN)
 
 
@@ -82,25 +103,21 @@ def load(data: str | None, **options: Any) -> tuple[Task, dict[str, Any]]:
     return load_task(data, **{k: v for k, v in about.items() if k != "source"}), about
 
 
-def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes: tuple[str, ...]) -> Recipe:
+def start_recipe(task: Task, model: str | None, recipe_file: str | None, changes: tuple[str, ...]) -> Recipe:
     """Returns the recipe that the options describe.
 
     Raises:
         InputError: where they contradict each other or name no field.
     """
     from thalweg.core import InputError
-    from thalweg.recipes import default_recipe, parse_value, read_recipe
+    from thalweg.recipes import parse_value, read_recipe
+    from thalweg.workflows import base_recipe
 
     if recipe_file is not None and model is not None:
         raise InputError(
             "--model", "left out with --recipe, which names a model", model, "Use --set model=... instead."
         )
-    hint = {} if task.batch_size_hint is None else {"batch_size": task.batch_size_hint}
-    base = (
-        read_recipe(recipe_file)
-        if recipe_file is not None
-        else default_recipe(len(task.train), model=model or "mlp", **hint)
-    )
+    base = base_recipe(task, model if recipe_file is None else read_recipe(recipe_file))
     values = {}
     for change in changes:
         name, equals, text = change.partition("=")
@@ -115,52 +132,24 @@ def base_recipe(task: Task, model: str | None, recipe_file: str | None, changes:
     return base.changed(**values)
 
 
-def plan_of(threads: int | None, cluster: str | None) -> Any:
-    """Returns the plan for a number of threads and a cluster, or None for the default."""
+def fixed_fields(changes: tuple[str, ...]) -> list[str]:
+    """Returns the fields that `--set` sets, which do not vary by default."""
+    return [change.partition("=")[0].strip() for change in changes]
+
+
+def plan_of(threads: int | None, device: str, precision: str, cluster: str | None = None) -> Plan:
+    """Returns the settings of a run.
+
+    Raises:
+        InputError: where they cannot be.
+    """
     from thalweg.core import InputError, check_number
-    from thalweg.population import Plan
+    from thalweg.population import Plan, default_plan
 
     if cluster is not None and threads is not None:
         raise InputError("--threads", "left out with --cluster, whose workers have one core each", threads)
-    if cluster not in (None, "off"):
-        return Plan(cluster=cluster)
-    if threads is None:
-        return None
-    check_number("--threads", threads, least=1, integer=True)
-    return Plan(threads=threads)
-
-
-def run_path(out: str | None, name: str) -> Path:
-    """Returns the folder that a run goes to."""
-    if out is not None:
-        return Path(out)
-    from thalweg.store import new_run_path
-
-    return new_run_path("runs", name)
-
-
-def resume_run(ctx: click.Context, run: str, what: str) -> Any:
-    """Returns the result of a run that goes on.
-
-    Raises:
-        InputError: where any other option is given, or the run is of another command.
-    """
-    from click.core import ParameterSource
-
-    from thalweg.cli._progress import controlled
-    from thalweg.core import InputError
-    from thalweg.store import RunFolder
-    from thalweg.workflows import resume
-
-    for parameter in ctx.command.params:
-        given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in ("resumed", "cluster", "as_json"):
-            name = "DATA" if parameter.name == "data" else parameter.opts[0]
-            raise InputError(name, "left out with --resume: the run goes on as it was started")
-    kind = RunFolder(run).kind
-    if kind != ctx.command.name:
-        raise InputError(
-            "--resume", f"a {ctx.command.name} run", f"{run}, a {kind} run", f"Use thalweg {kind} --resume."
-        )
-    with controlled(what) as control:
-        return resume(run, cluster=ctx.params["cluster"], control=control)
+    if threads is not None:
+        check_number("--threads", threads, least=1, integer=True)
+    on_cluster = cluster not in (None, "off")
+    cores = 1 if on_cluster else threads or default_plan().threads
+    return Plan(threads=cores, device=device, precision=precision, cluster=cluster if on_cluster else None)

@@ -14,6 +14,8 @@ _RENDERERS: dict[tuple[str, str], str] = {
     ("train", "html"): "thalweg.report:train_html",
     ("train", "notebook"): "thalweg.report:notebook_html",
     ("train", "script"): "thalweg.report:training_script",
+    ("plan", "text"): "thalweg.report:plan_text",
+    ("plan", "notebook"): "thalweg.report:plan_html",
 }
 
 

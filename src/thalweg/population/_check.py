@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from thalweg.core import InputError, RunError
+from thalweg.population._contract import Settings
+from thalweg.population._memory import check_memory
 from thalweg.population._planner import Plan, check_members
 from thalweg.population._population import Population
 from thalweg.recipes import Member, Recipe
@@ -15,6 +18,20 @@ from thalweg.tasks import Task
 
 #: fields that decide whether a model can be built
 _SHAPE = ("model", "widths", "activation", "activation_parameter", "norm", "init", "init_scale")
+
+
+def check_machine(settings: Settings) -> None:
+    """Checks that this machine has what the settings ask for.
+
+    Raises:
+        InputError: for a device that is not there, or a precision that the device does not have.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        remedy = "torch finds no CUDA device: use cpu, or install torch for CUDA."
+        raise InputError("device", "one that this machine has", settings.device, remedy)
+    if settings.precision == "tf32" and settings.device == "cpu":
+        remedy = "tf32 is of CUDA devices: use float32, or bfloat16."
+        raise InputError("precision", "one that the device has", settings.precision, remedy)
 
 
 def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
@@ -30,11 +47,13 @@ def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
     Raises:
         InputError: for the first recipe that does not fit.
     """
+    check_machine(plan)
     check_members(task, [Member(recipe=recipe, seed=0) for recipe in recipes])
     shapes = {(recipe.optimizer, *(getattr(recipe, field) for field in _SHAPE)): recipe for recipe in recipes}
     # half the rows at once would be slow for nothing: a step shows the same with a small batch
     num_rows = len(task.train.rows)
     small = [dataclasses.replace(r, batch_size=min(r.batch_size or num_rows, 16)) for r in shapes.values()]
+    check_memory(task, small, plan, remedy="Take smaller widths.")
     population = Population(task, [Member(recipe=recipe, seed=0) for recipe in small], plan)
     for program in population.programs:
         own = np.array([":" in member.recipe.model for member in program.members], np.int64)

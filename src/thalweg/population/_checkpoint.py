@@ -80,7 +80,7 @@ class Checkpointer:
             write_history(path, {self.name: records[self._saved_records :]})
             self._saved_records = len(records)
             self._sums[path.name] = _checksum(path)
-        arrays, about = _state_of(self.population)
+        arrays, about = state_of(self.population)
         about["segments"] = self._sums
         save_arrays(self.folder.checkpoint_path(self.name), arrays, about)
         self._last = time.monotonic()
@@ -157,7 +157,8 @@ def read_history(path: Path) -> dict[str, list[Record]]:
     return found
 
 
-def _state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def state_of(population: Population) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns the arrays and the plain data of a checkpoint."""
     arrays: dict[str, np.ndarray] = {}
     members = [population.progress_json(number) for number in range(len(population))]
     # a member that has not moved is made again from its seed

@@ -98,9 +98,9 @@ class ClusterProgram(Program):
         """The workers that have a share."""
         return len(self._shares)
 
-    def side_by_side(self, settings: Settings) -> int:  # of the kind, so of the instance
+    def side_by_side(self, recipe: Recipe, settings: Settings) -> int:  # of the kind, so of the instance
         """Returns how many members train side by side, at all workers."""
-        return self._kind.side_by_side(settings) * self.cores
+        return self._kind.side_by_side(recipe, settings) * self.cores
 
     def structure(self, recipe: Recipe) -> Hashable:
         """Returns what members must have in common to train side by side at a worker."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from thalweg.core import check_choice, check_number, epoch_order
 from thalweg.optim import RULES, SCHEDULES
@@ -50,6 +51,49 @@ class Pace:
         steps_per_epoch = num_rows // batch_size
         return cls(batch_size=batch_size, steps_per_epoch=steps_per_epoch, total_steps=steps_per_epoch * recipe.epochs)
 
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """How large a model is.
+
+    Args:
+        parameters: Numbers that are trained.
+        buffers: Numbers that are not: running statistics, frozen parameters.
+        flops: Floating-point operations of one row forward.
+        activations: Numbers that one row leaves for the backward pass.
+    """
+
+    parameters: int
+    buffers: int
+    flops: float
+    activations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What members take of the memory, in bytes.
+
+    Args:
+        shared: Once, whatever the members: the data in the form that the program reads, the row orders.
+        member: What a member keeps between its steps.
+        working: What a member needs while it trains, beside that; as often as members train side by side.
+        saving: What a member needs on the host while a checkpoint is written.
+    """
+
+    shared: int
+    member: int
+    working: int
+    saving: int
+
+    def total(self, num_members: int, lanes: int, *, on_host: bool = True) -> int:
+        """Returns the bytes of so many members that train `lanes` at a time."""
+        training = min(num_members, lanes) * self.working
+        saving = num_members * self.saving if on_host else 0
+        return self.shared + num_members * self.member + max(training, saving)
+
+
+#: row orders that a program keeps for the members that share them
+_MOST_ORDERS = 64
 
 PRECISIONS = ("float32", "float64", "bfloat16", "tf32")
 DEVICES = ("cpu", "cuda")
@@ -121,14 +165,36 @@ class Program(ABC):
         """Returns why this program cannot run the recipe under the settings, in a clause, or None where it can."""
 
     @classmethod
-    def side_by_side(cls, settings: Settings) -> int:
-        """Returns how many members train side by side: a step of fewer takes as long."""
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
+        """Returns how many members of a recipe train side by side: a step of fewer takes as long."""
         return 1
 
     @classmethod
     def structure(cls, recipe: Recipe) -> Hashable:
         """Returns what members must have in common to train side by side; None where they need nothing."""
         return None
+
+    @classmethod
+    def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
+        """Returns what members of a recipe take of the memory under the settings.
+
+        Args:
+            task: What is optimised.
+            recipe: Of the members.
+            settings: Of the run.
+            size: Of the recipe's model.
+        """
+        real = settings.dtype.itemsize
+        batch = Pace.of(recipe, len(task.train.rows)).batch_size
+        rows = min(batch, settings.micro_batch or batch)
+        state = real * (size.parameters * (1 + num_slots(recipe)) + size.buffers)
+        outputs = real * len(task.validation.rows) * task.output_size
+        return Memory(
+            shared=shared_bytes(task, settings),
+            member=state + outputs,
+            working=state + real * (2 * size.parameters + rows * size.activations),
+            saving=state,
+        )
 
     @abstractmethod
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
@@ -209,7 +275,7 @@ class Program(ABC):
         key = (seed, epoch)
         with self._orders_lock:  # members of one program ask from several threads
             if key not in self._orders:
-                if len(self._orders) >= 64:
+                if len(self._orders) >= _MOST_ORDERS:
                     self._orders.pop(next(iter(self._orders)))
                 self._orders[key] = epoch_order(seed, epoch, len(self.task.train.rows))
             return self._orders[key]
@@ -218,3 +284,17 @@ class Program(ABC):
 def penalty_strengths(recipe: Recipe) -> tuple[float, float]:
     """Returns (l1, l2): the proximal L1 strength and the factor of w in the gradient of the squared part."""
     return recipe.alpha * recipe.l1_ratio, recipe.alpha * (1 - recipe.l1_ratio)
+
+
+def num_slots(recipe: Recipe) -> int:
+    """Returns how many numbers the update rule keeps for each parameter."""
+    state = RULES[recipe.optimizer].init({"weight": torch.zeros(1, 1)})
+    return sum(len(tree) for tree in state.values() if isinstance(tree, dict))
+
+
+def shared_bytes(task: Task, settings: Settings) -> int:
+    """Returns the bytes of the training rows in the form that a program reads, where that is a copy, and row orders."""
+    real, split = settings.dtype.itemsize, task.train
+    copied = settings.dtype != split.x.dtype or settings.device != "cpu"
+    data = real * (split.x.size + task.validation.x.size) + real * split.y.size
+    return (data if copied else 0) + 8 * _MOST_ORDERS * len(split.rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,16 @@ from thalweg.core import Purpose, derive_key, epoch_order
 from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel, _kernel_layers, _kernel_pieces
-from thalweg.population._contract import Program, Settings, Snapshot, penalty_strengths
+from thalweg.population._contract import (
+    Memory,
+    ModelSize,
+    Pace,
+    Program,
+    Settings,
+    Snapshot,
+    penalty_strengths,
+    shared_bytes,
+)
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
@@ -120,6 +129,7 @@ class KernelProgram(Program):
         self._states: list[_State | None] = []
         for index, member in enumerate(self.members):
             self._add(index, member)
+        self._starts.clear()
 
     @classmethod
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
@@ -133,6 +143,30 @@ class KernelProgram(Program):
         if recipe.activation not in _kernel_pieces.KERNEL_ACTIVATIONS:
             return f"the activation {recipe.activation} is not built in"
         return None
+
+    @classmethod
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
+        """Returns one member a core."""
+        return settings.threads
+
+    @classmethod
+    def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
+        """Returns what members take of the memory: flat vectors, and the scratch of those that are in training."""
+        packing = _Packing(dense_architecture(recipe, task.input_shape, task.output_size))
+        slots = len(cast(ElementwiseRule, RULES[recipe.optimizer]).slots)
+        state = packing.size * (1 + slots) + packing.buffer_size
+        batch = Pace.of(recipe, len(task.train.rows)).batch_size
+        lay_out = _kernel_layers.lay_out_scratch.py_func  # called once: not worth a compilation
+        train, predict = (int(lay_out(packing.layers, rows)[1]) for rows in (batch, _PREDICT_CHUNK))
+        training = packing.size + train + batch * math.prod(task.input_shape)
+        outputs = len(task.validation.rows) * task.output_size
+        real = settings.dtype.itemsize
+        return Memory(
+            shared=shared_bytes(task, settings),
+            member=real * (state + outputs),
+            working=real * max(training, predict),
+            saving=real * state,
+        )
 
     def _add(self, index: int, member: Member) -> None:
         recipe = member.recipe

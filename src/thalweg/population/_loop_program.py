@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from thalweg.optim import RULES, ElementwiseRule, clip_gradients, soft_threshold
-from thalweg.population._contract import Program, Settings, Snapshot, penalty_strengths
+from thalweg.population._contract import Memory, ModelSize, Program, Settings, Snapshot, penalty_strengths
 from thalweg.population._draws import Draws, signed
 from thalweg.population._machine import (
     MicroBatch,
@@ -66,6 +67,22 @@ class LoopProgram(Program):
         """Returns what the machine or the settings forbid; beyond that the loop runs whatever torch runs."""
         return refuse_machine(task, recipe, settings)
 
+    @classmethod
+    def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
+        """Returns what members take of the memory: each keeps a module beside its state."""
+        found = super().memory(task, recipe, settings, size)
+        return replace(found, member=found.member + settings.dtype.itemsize * (size.parameters + size.buffers))
+
+    @classmethod
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
+        """Returns one member a core for convolutional networks, else one."""
+        return settings.threads if _takes_one_core(recipe, settings) else 1
+
+    @classmethod
+    def structure(cls, recipe: Recipe) -> Hashable:
+        """Returns whether members are convolutional networks: these train beside each other, others in turn."""
+        return recipe.model == "cnn"
+
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
         """Trains each member for its number of steps: convolutional networks one on each core, others in turn."""
         losses = [np.empty(0)] * len(self.members)
@@ -74,7 +91,7 @@ class LoopProgram(Program):
         def work(index: int) -> None:
             losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
 
-        spread = [index for index in active if self._takes_one_core(index)]
+        spread = [index for index in active if _takes_one_core(self.members[index].recipe, self.settings)]
         with machine(self.settings, threads=1), ThreadPoolExecutor(self.settings.threads) as pool:
             list(pool.map(work, spread))
         with machine(self.settings):
@@ -82,14 +99,6 @@ class LoopProgram(Program):
                 if index not in spread:
                     work(index)
         return losses
-
-    def _takes_one_core(self, index: int) -> bool:
-        """Returns whether a member trains on one core, beside others.
-
-        A convolution keeps a core busy without Python, so members side by side gain more than cores inside an
-        operation. Small products would wait for Python, and a user's module may draw from torch's one generator.
-        """
-        return self.settings.device == "cpu" and self.members[index].recipe.model == "cnn"
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
         pace, recipe = self.paces[index], self.members[index].recipe
@@ -283,3 +292,12 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.set_rng_state(state)
+
+
+def _takes_one_core(recipe: Recipe, settings: Settings) -> bool:
+    """Returns whether a member trains on one core, beside others.
+
+    A convolution keeps a core busy without Python, so members side by side gain more than cores inside an operation.
+    Small products would wait for Python, and a user's module may draw from torch's one generator.
+    """
+    return settings.device == "cpu" and recipe.model == "cnn"

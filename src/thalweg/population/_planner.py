@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from thalweg.core import InputError, check_choice
-from thalweg.optim import RULES
+from thalweg.optim import RULES, ElementwiseRule
 from thalweg.population._batched_program import BatchedProgram
 from thalweg.population._cluster import ClusterProgram
 from thalweg.population._contract import Program, Settings
 from thalweg.population._kernel_program import KernelProgram
 from thalweg.population._loop_program import LoopProgram
 from thalweg.population._ray_pool import check_address
+from thalweg.population._sizes import step_cost
 from thalweg.population._vmap_program import VmapProgram
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task
 
-#: in the order of preference
 PROGRAMS: dict[str, type[Program]] = {
     "kernel": KernelProgram,
     "batched": BatchedProgram,
     "vmap": VmapProgram,
     "loop": LoopProgram,
 }
-#: what `auto` may take
-AUTOMATIC = ("kernel", "loop")
+#: device -> programs in the order of preference: on a CPU lanes must show that they pay
+PREFERENCE = {"cpu": ("kernel", "loop", "batched", "vmap"), "cuda": ("batched", "vmap", "loop")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The program of the recipes of one structure, as it was chosen.
+
+    Args:
+        structure: What the recipes share (see `structure_of`).
+        program: The name of the program.
+        why: A clause, with numbers where programs were measured.
+        step_seconds: Of one member-step in company, measured; None where nothing had to be measured.
+        member_bytes: What a member keeps between its steps.
+        alone: Whether every other program refuses; `why` is then the reason of the one that takes most.
+    """
+
+    structure: str
+    program: str
+    why: str
+    step_seconds: float | None
+    member_bytes: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +57,10 @@ class Plan(Settings):
     """How members run. Under one plan a member gives the same bits alone, in company, permuted and resumed.
 
     Args:
-        program: Recipe structure -> name of the program is decided by `program_for`; "auto", or one name for all.
+        program: "auto", or the name of one program for all members.
         cluster: None for this machine; `local`, or HOST:PORT of a Ray cluster, for workers of one core each.
+        choices: What `make_plan` chose under "auto". Recipes of another structure are run by the first program, in the
+            order of preference, that does not refuse them.
 
     Raises:
         InputError: for a program that there is not, a cluster that is no address or has workers of several threads,
@@ -45,6 +69,7 @@ class Plan(Settings):
 
     program: str = "auto"
     cluster: str | None = None
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,24 +89,80 @@ class Plan(Settings):
         """Returns plain data."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """Returns the plan that `to_json` described."""
+        return cls(**{**data, "choices": tuple(Choice(**choice) for choice in data.get("choices", ()))})
+
     def program_for(self, task: Task, recipe: Recipe) -> tuple[str, str]:
         """Returns (program, why).
 
         Raises:
-            InputError: where the program that was asked for cannot run the recipe.
+            InputError: where the program that was asked for, or every program, refuses the recipe.
         """
         if self.program != "auto":
             refusal = PROGRAMS[self.program].refuses(task, recipe, self)
             if refusal is not None:
                 raise InputError("program", f"one that can run the recipe ({refusal})", self.program, "Use auto.")
             return self.program, "asked for"
-        refusals = []
-        for name in AUTOMATIC:
-            refusal = PROGRAMS[name].refuses(task, recipe, self)
-            if refusal is None:
-                return name, refusals[0] if refusals else "a dense network with built-in pieces"
-            refusals.append(refusal)
-        raise InputError("model", f"one that the settings fit ({refusals[-1]})", recipe.model)
+        choice = self._choice(task, recipe)
+        if choice is not None:
+            return choice.program, choice.why
+        return first_choice(task, recipe, self)
+
+    def _choice(self, task: Task, recipe: Recipe) -> Choice | None:
+        structure = structure_of(task, recipe, self) if self.choices else ""
+        for choice in self.choices:
+            if choice.structure == structure and PROGRAMS[choice.program].refuses(task, recipe, self) is None:
+                return choice
+        return None
+
+    def slow(self, task: Task, recipe: Recipe) -> str | None:
+        """Returns a line that says why a recipe runs in the loop where every other program refuses it, or None."""
+        choice = self._choice(task, recipe)
+        if choice is None or choice.program != "loop" or not choice.alone:
+            return None
+        what = f"{recipe.model} with {recipe.optimizer}" if recipe.model in ("linear", "mlp") else recipe.model
+        return f"{what} runs in the loop: {choice.why}."
+
+    def in_full_precision(self) -> Plan:
+        """Returns the plan of members whose scores or weights are reported: products are not rounded to fewer bits."""
+        return self if self.precision == "float64" else replace(self, precision="float32")
+
+    def of_saved_model(self, recipe: Recipe) -> Plan:
+        """Returns the plan of the one member whose weights are saved: the loop on a CPU, in float64.
+
+        In float32 the rounding of two programs grows over a long run until up to 2% of predictions differ (measured:
+        MLP of 128 units, 24 epochs of Fashion-MNIST). In float64 `train.py` repeats the saved model on any machine. A
+        user's own module keeps the precision it was made for.
+        """
+        precision = self.in_full_precision().precision if ":" in recipe.model else "float64"
+        return Plan(program="loop", precision=precision, threads=self.threads)
+
+
+def first_choice(task: Task, recipe: Recipe, settings: Settings) -> tuple[str, str]:
+    """Returns the first program that does not refuse a recipe, and why it is the first.
+
+    Raises:
+        InputError: where all refuse, with the last reason.
+    """
+    why = "the first in the order of preference"
+    for name in PREFERENCE[settings.device]:
+        refusal = PROGRAMS[name].refuses(task, recipe, settings)
+        if refusal is None:
+            return name, why
+        why = refusal
+    raise InputError("model", f"one that the settings fit ({why})", recipe.model)
+
+
+def structure_of(task: Task, recipe: Recipe, settings: Settings) -> str:
+    """Returns what the recipes of one choice share: model, size of a step, kind of update rule.
+
+    Recipes that differ in activation, elementwise rule or a little in size run alike, so one measurement serves them.
+    """
+    size = round(math.log10(step_cost(task, recipe)))
+    rule = "elementwise" if isinstance(RULES[recipe.optimizer], ElementwiseRule) else recipe.optimizer
+    return f"{recipe.model}, {rule}, 1e{size} operations, {settings.precision} on {settings.device}"
 
 
 def default_plan() -> Plan:

@@ -15,7 +15,7 @@ from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_losses
 from thalweg.population._planner import Plan, check_members
-from thalweg.recipes import Member
+from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, evaluate_metric
 
 #: control is read between segments of about this many seconds
@@ -46,6 +46,13 @@ class Record:
     validation_loss: float
     validation_score: float
     lr: float
+
+
+def epochs_between(recipe: Recipe) -> int:
+    """Returns the epochs between two evaluations of a member: one, or several in a long run."""
+    if recipe.patience is not None or recipe.schedule == "plateau":
+        return 1
+    return -(-recipe.epochs // MOST_EVALUATIONS)
 
 
 @dataclass(kw_only=True)
@@ -165,19 +172,19 @@ class Population:
             control.wait_while_paused()
             if not waiting or control.cancelled:
                 return
-            done = self._run_segment(waiting, targets)
+            done = self.run_segment(waiting, targets)
             waiting = [n for n in waiting if n not in done or waits(n)]
             if control.on_progress is not None:
                 control.on_progress(sum(done.values()))
             if control.on_segment is not None:
                 control.on_segment()
 
-    def _run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
+    def run_segment(self, waiting: list[int], targets: dict[int, int]) -> dict[int, int]:
         """Advances the first waiting members of one cohort by one stretch each; returns member -> steps done."""
         cohort, lead = self._place[waiting[0]]
         program = self.programs[cohort]
-        structure = program.structure(program.members[lead].recipe)
-        width = program.side_by_side(self.plan)
+        leader = program.members[lead].recipe
+        structure, width = program.structure(leader), program.side_by_side(leader, self.plan)
         num_steps = np.zeros(len(program.members), np.int64)
         lr_scale = np.ones(len(program.members))
         stops: dict[int, int] = {}
@@ -213,23 +220,16 @@ class Population:
                 self._settle(number)
             elif self.step(number) == stop:
                 arrived.append(number)
-        self._evaluate(arrived)
+        self.evaluate(arrived)
         return done
-
-    def _stride(self, number: int) -> int:
-        """Returns the steps between two evaluations of a member: an epoch, or several in a long run."""
-        recipe = self.members[number].recipe
-        every = -(-recipe.epochs // MOST_EVALUATIONS)
-        if recipe.patience is not None or recipe.schedule == "plateau":
-            every = 1
-        return every * self.pace(number).steps_per_epoch
 
     def _next_stop(self, number: int, target: int) -> int:
         """Returns the step at which a member is evaluated next, after the one where it stands."""
-        stride = self._stride(number)
+        stride = epochs_between(self.members[number].recipe) * self.pace(number).steps_per_epoch
         return min((self.step(number) // stride + 1) * stride, target)
 
-    def _evaluate(self, arrived: list[int]) -> None:
+    def evaluate(self, arrived: Sequence[int]) -> None:
+        """Adds a record of each of these members, with loss and score on the validation rows."""
         if not arrived:
             return
         split = self.task.validation

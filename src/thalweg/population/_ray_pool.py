@@ -225,6 +225,8 @@ class Pool:
 
     def close(self, key: int) -> None:
         """Lets a program go at all workers."""
+        if not self.ray.is_initialized():
+            return  # a call would start a cluster anew, and this one is made whenever a program is collected
         with contextlib.suppress(Exception):  # at the end of the process the cluster may be gone before
             for worker in self.workers:
                 worker.close.remote(key)

@@ -34,19 +34,28 @@ class Session:
         self.populations: dict[str, Population] = {}
         self._checkpoints: dict[str, Checkpointer] = {}
         self._allowance = Allowance()
+        self._said: set[str] = set()
 
     def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
         """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
         population = Population(self.task, members, plan or self.plan)
         self.populations[name] = population
-        if self.control.on_note is not None and "kernel" in population.reasons and not is_compiled():
-            self.control.on_note("Compiling the kernel, once for this machine and version: about 30 s.")
+        if "kernel" in population.reasons and not is_compiled():
+            self._note("Compiling the kernel, once for this machine and version: about 30 s.")
+        for recipe in dict.fromkeys(member.recipe for member in members):
+            self._note(population.plan.slow(self.task, recipe))
         if self.folder is not None:
             self._checkpoints[name] = Checkpointer(population, self.folder, name, self._allowance)
             done = sum(population.step(n) for n in range(len(population)))
             if done and self.control.on_progress is not None:
                 self.control.on_progress(done)
         return population
+
+    def _note(self, text: str | None) -> None:
+        """Says a sentence to who waits, once."""
+        if text is not None and text not in self._said and self.control.on_note is not None:
+            self._said.add(text)
+            self.control.on_note(text)
 
     def run(self, name: str, *, which: Sequence[int] | None = None, epochs: int | None = None) -> bool:
         """Advances a population; returns False where the run was cancelled before all were there."""

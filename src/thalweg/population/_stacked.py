@@ -58,7 +58,7 @@ class StackedProgram(Program):
         self._micro = MicroBatch(settings.micro_batch, self.notes)
         #: a CUDA graph needs tensors of fixed place; elsewhere the host may look at them
         self._fixed = settings.device == "cuda"
-        self._num_lanes = self.side_by_side(settings)
+        self._num_lanes = self.side_by_side(self.members[0].recipe, settings)
         places: dict[Hashable, list[int]] = {}
         for index, member in enumerate(self.members):
             places.setdefault(self.structure(member.recipe), []).append(index)
@@ -127,7 +127,7 @@ class StackedProgram(Program):
         return rule
 
     @classmethod
-    def side_by_side(cls, settings: Settings) -> int:
+    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
         """Returns the number of lanes."""
         return cls.lanes[settings.device]
 

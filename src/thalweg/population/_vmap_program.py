@@ -58,10 +58,10 @@ class VmapProgram(StackedProgram):
                 task.kind,
                 task.loss,
             ),
-            *(settings.precision, settings.device, settings.threads, cls.side_by_side(settings)),
+            *(settings.precision, settings.device, settings.threads, cls.side_by_side(recipe, settings)),
         )
         if key not in _trials:
-            _trials[key] = _try_step(task, recipe, settings, num_rows, cls.side_by_side(settings))
+            _trials[key] = _try_step(task, recipe, settings, num_rows, cls.side_by_side(recipe, settings))
         return _trials[key]
 
     def _model_gradients(self, stack: Stack, state: LaneState, batch: Batch) -> tuple[torch.Tensor, Tensors, Tensors]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from thalweg.core import InputError, check_choice, check_number, nearest
@@ -61,7 +62,9 @@ def knob(default: Any, doc: str, type: type, **declared: Any) -> Any:
     return dataclasses.field(default=default, metadata={"knob": Knob(doc=doc, type=type, **declared)})
 
 
-def _recipe_knobs() -> dict[str, Knob]:
+@cache
+def recipe_knobs() -> dict[str, Knob]:
+    """Returns recipe field -> its declaration."""
     from thalweg.recipes._recipe import Recipe
 
     return {f.name: f.metadata["knob"] for f in dataclasses.fields(Recipe)}
@@ -73,7 +76,7 @@ def find_knob(name: str, *, what: str = "axis") -> Knob:
     Raises:
         InputError: where there is no such field, with the nearest one.
     """
-    knobs = _recipe_knobs()
+    knobs = recipe_knobs()
     if name not in knobs:
         meant = _ALIASES.get(name.lower().replace("-", "_"))
         raise InputError(what, "a recipe field", name, f"Did you mean {meant!r}?" if meant else nearest(name, knobs))
@@ -87,7 +90,7 @@ def field_docs() -> dict[str, str]:
         >>> field_docs()["lr"]
         'Step size.'
     """
-    return {name: declared.doc for name, declared in _recipe_knobs().items()}
+    return {name: declared.doc for name, declared in recipe_knobs().items()}
 
 
 def parse_value(name: str, text: str, *, what: str = "axis") -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.core import InputError, nearest
-from thalweg.recipes._fields import Knob, check_value, find_knob, knob
+from thalweg.recipes._fields import check_value, find_knob, knob, recipe_knobs
 
 
 def _names(room: str, registry: str) -> Any:
@@ -151,12 +151,11 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            declared: Knob = field.metadata["knob"]
-            value = getattr(self, field.name)
-            check_value(field.name, declared, value)
+        for name, declared in recipe_knobs().items():
+            value = getattr(self, name)
+            check_value(name, declared, value)
             if declared.type in (int, float) and value is not None:
-                object.__setattr__(self, field.name, declared.type(value))  # 1 and 1.0 are one recipe
+                object.__setattr__(self, name, declared.type(value))  # 1 and 1.0 are one recipe
         if ":" not in self.model and self.model not in MODELS:
             raise InputError("model", "linear, mlp, cnn or package.module:factory", self.model, _model_remedy(self))
         if self.init == "keep" and ":" not in self.model:

@@ -295,7 +295,7 @@ def _how_part(result: TuneResult | TrainResult, rows: list[tuple[str, str]]) -> 
         ("data", f"{task.name}: {task.kind}, loss {task.loss}, metric {task.metric}; rows: {sizes}"),
         *rows,
         ("program", f"{program} ({why})"),
-        ("device", f"{show_device(plan)}, {plan.precision}"),
+        ("device", show_device(plan)),
         ("time", show_seconds(result.seconds) if math.isfinite(result.seconds) else "unknown"),
     ]
     if result.model_seed is not None:

@@ -72,8 +72,8 @@ def tune_text(result: TuneResult) -> str:
             lines += _wrap(" ".join(told), "- ")
     lines += ["", *_wrap(describe_diverged(found), "")]
     lines += _notes([*found.notes, *task.notes])
-    how = f"{count(found.size.steps, 'step')} over all members, {show_seconds(result.seconds)}, {_device(result)}."
-    lines += ["", *_wrap(f"How: {how}", "")]
+    steps = f"{count(found.size.steps, 'step')} over all members"
+    lines += ["", *_wrap(f"How: {steps}, {show_seconds(result.seconds)}, {show_device(result.plan)}.", "")]
     return "\n".join(lines + _file_lines(result))
 
 
@@ -99,7 +99,7 @@ def train_text(result: TrainResult) -> str:
             text += " Scores are of the other seeds."
         lines += ["", *_wrap(text, "")]
     lines += _notes(task.notes)
-    lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {_device(result)}."]
+    lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {show_device(result.plan)}."]
     return "\n".join(lines + _file_lines(result))
 
 
@@ -141,10 +141,6 @@ def _notes(notes: Sequence[str]) -> list[str]:
     if not notes:
         return []
     return ["", "Notes", *(line for note in notes for line in _wrap(note, "- "))]
-
-
-def _device(result: TuneResult | TrainResult) -> str:
-    return f"{show_device(result.plan)}, {result.plan.precision}"
 
 
 def _file_lines(result: TuneResult | TrainResult) -> list[str]:

@@ -173,15 +173,17 @@ def count(num: int, noun: str) -> str:
 
 
 def show_device(plan: Plan) -> str:
-    """Returns where a run trains.
+    """Returns where a run trains, and in which precision.
 
     Example:
         >>> show_device(Plan(threads=2)), show_device(Plan(cluster="local"))
-        ('CPU with 2 threads', 'workers of one CPU core each on the Ray cluster local')
+        ('CPU with 2 threads, float32', 'workers of one CPU core each on the Ray cluster local, float32')
     """
+    where = f"CPU with {count(plan.threads, 'thread')}" if plan.device == "cpu" else plan.device.upper()
     if plan.cluster is not None:
-        return f"workers of one CPU core each on the Ray cluster {plan.cluster}"
-    return f"CPU with {count(plan.threads, 'thread')}"
+        unit = "CPU core" if plan.device == "cpu" else "GPU"
+        where = f"workers of one {unit} each on the Ray cluster {plan.cluster}"
+    return f"{where}, {plan.precision}"
 
 
 def show_seconds(seconds: float) -> str:

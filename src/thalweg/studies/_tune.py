@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -18,18 +19,34 @@ from thalweg.core import (
     seeds_needed,
 )
 from thalweg.population import (
+    Company,
+    Pace,
     Plan,
     Population,
     Session,
+    check_memory,
     check_recipes,
     halving_rungs,
+    make_plan,
+    most_in_memory,
     rank,
     run_halving,
     split_brackets,
 )
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
-from thalweg.studies._budget import BRACKET, FINALISTS, HEATS, Budget, Size, bracket_finalists, size_search
+from thalweg.studies._budget import Budget, Size, size_search
 from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
+from thalweg.studies._forecast import forecast_search
+from thalweg.studies._stages import (
+    BRACKET,
+    DEFAULT_ELSEWHERE,
+    DEFAULT_SCREENED,
+    FINALISTS,
+    HEATS,
+    SAMPLE,
+    bracket_finalists,
+    search_stages,
+)
 from thalweg.tasks import METRICS, Task
 
 #: seeds of the stages, counted from the run's own seed: no seed serves two stages
@@ -111,10 +128,27 @@ class Tuning:
     notes: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """A search before it runs.
+
+    Args:
+        size: How large it is.
+        plan: How members run.
+        recipes: What is screened.
+        epochs: The longest that any of them trains.
+    """
+
+    size: Size
+    plan: Plan
+    recipes: tuple[Recipe, ...]
+    epochs: int
+
+
 def plan_search(
     task: Task, base: Recipe, axes: Sequence[Axis], *, budget: Budget, seeds: int, seed: int, plan: Plan
-) -> Size:
-    """Returns how large a search will be, once every recipe of it is known to fit the task.
+) -> SearchPlan:
+    """Returns how a search will run, once every recipe of it is known to fit the task and the memory.
 
     Args:
         task: What is optimised.
@@ -123,20 +157,45 @@ def plan_search(
         budget: What may be spent.
         seeds: Fresh seeds of the confirmation.
         seed: Of the search.
-        plan: How members run.
+        plan: The settings of the members; their programs are chosen where it leaves them open.
 
     Raises:
-        InputError: where recipe, axes or budget do not fit the task.
+        InputError: where recipe, axes or budget do not fit the task, or the search does not fit into the memory.
     """
 
+    @cache
     def draw(num: int) -> list[Recipe]:
         return sample_recipes(base, axes, num, seed)
 
-    checked = draw(64)
-    check_recipes(task, checked, plan)
-    size = size_search(task, base, axes, draw, budget=budget, seeds=seeds, plan=plan)
-    check_recipes(task, list(set(draw(size.screened)) - set(checked)), plan)
-    return size
+    sample = draw(SAMPLE)
+    check_recipes(task, sample, plan)
+    epochs = max(recipe.epochs for recipe in sample)
+    per_epoch = float(np.mean([Pace.of(recipe, len(task.train.rows)).steps_per_epoch for recipe in sample]))
+    # a small search, since how large it will be depends on who runs it
+    stages = search_stages(axes, min(DEFAULT_ELSEWHERE, len(sample)), epochs, seeds)
+    companies = [
+        Company(
+            recipes=[recipe for recipe in sample[: stage.recipes] for _ in range(stage.seeds)],
+            steps=per_epoch * stage.recipes * stage.seeds * (stage.last - stage.first),
+        )
+        for stage in stages
+    ]
+    companies[0] = replace(companies[0], recipes=sample)  # every structure of the space is met
+    plan = make_plan(task, companies, plan)
+    size = size_search(
+        task,
+        axes,
+        draw,
+        budget=budget,
+        seeds=seeds,
+        default=DEFAULT_SCREENED.get(plan.program_for(task, base)[0], DEFAULT_ELSEWHERE),
+        forecast=lambda: forecast_search(task, axes, sample, plan, seeds=seeds),
+        most=lambda: most_in_memory(task, sample, plan),
+    )
+    recipes = draw(size.screened)
+    check_memory(task, recipes, plan, remedy="Screen fewer with --budget, or take smaller widths.")
+    check_recipes(task, list(set(recipes) - set(sample)), plan)
+    return SearchPlan(size=size, plan=plan, recipes=tuple(recipes), epochs=epochs)
 
 
 def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, seeds: int, seed: int) -> Tuning | None:
@@ -151,7 +210,7 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
         session: Task, plan, control and folder.
         base: The recipe whose other fields stay.
         axes: What varies.
-        size: What `plan_search` returned.
+        size: What `plan_search` found.
         seeds: Fresh seeds of the confirmation, >= 2.
         seed: Of the search: the space, the screening stream, and the start of the other seeds.
     """
@@ -261,7 +320,7 @@ def _choose(session: Session, recipes: list[Recipe], seed: int, *, higher_is_bet
     for heat, (num, seeds) in enumerate(HEATS, start=1):
         running = ranked[:num]
         members = [Member(recipe=recipe, seed=first + k) for recipe in running for k in range(seeds)]
-        population = session.open(f"choice-{heat}", members)
+        population = session.open(f"choice-{heat}", members, session.plan.in_full_precision())
         if not session.run(f"choice-{heat}"):
             return None
         session.close(f"choice-{heat}", keep=range(len(members)))
@@ -294,7 +353,8 @@ def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, 
     pair = chosen[:2]
     found = replace(found, recommended=pair[0], runner_up=pair[1] if len(pair) > 1 else None)
     fresh = [seed + _CONFIRMATION_FROM + k for k in range(seeds)]
-    population = session.open("confirmation", [Member(recipe=r, seed=s) for r in pair for s in fresh])
+    members = [Member(recipe=r, seed=s) for r in pair for s in fresh]
+    population = session.open("confirmation", members, session.plan.in_full_precision())
     if not session.run("confirmation"):
         return found
     session.close("confirmation", keep=range(len(population)))

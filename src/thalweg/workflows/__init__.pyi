@@ -1,3 +1,7 @@
+from ._files import base_recipe as base_recipe
+from ._plan import CohortPlan as CohortPlan
+from ._plan import PlanResult as PlanResult
+from ._plan import plan as plan
 from ._predict import Predictions as Predictions
 from ._predict import predict as predict
 from ._results import TrainResult as TrainResult

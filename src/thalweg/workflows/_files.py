@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import InputError, RunError, render, write_atomically, write_text
-from thalweg.population import Plan, Population, Session
+from thalweg.population import Population, Session
 from thalweg.recipes import Member, Recipe, default_recipe, recipe_to_text
 from thalweg.store import RunFolder, save_arrays
 from thalweg.tasks import Task
@@ -59,14 +59,11 @@ def save_task(folder: RunFolder, task: Task) -> None:
 
 
 def train_saved_model(session: Session, recipe: Recipe, seed: int) -> Population | None:
-    """Returns a population of one: the seed that is saved, trained in float64; None where the run was cancelled.
+    """Returns a population of one: the seed that is saved, trained so that `train.py` repeats it (`of_saved_model`).
 
-    In float32 the rounding of two programs grows over a long run until up to 2% of predictions differ (measured: MLP
-    of 128 units, 24 epochs of Fashion-MNIST). In float64 `train.py` repeats the saved model on any machine. A user's
-    own module keeps the precision it was made for.
+    None where the run was cancelled.
     """
-    precision = session.plan.precision if ":" in recipe.model else "float64"
-    plan = Plan(program="loop", precision=precision, threads=session.plan.threads)
+    plan = session.plan.of_saved_model(recipe)
     population = session.open("saved model", [Member(recipe=recipe, seed=seed)], plan)
     if not session.run("saved model"):
         return None

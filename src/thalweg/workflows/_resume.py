@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import InputError, RunError
-from thalweg.population import Control, Plan
+from thalweg.population import Control, Plan, check_machine
 from thalweg.recipes import recipe_from_text
 from thalweg.store import RunFolder
 from thalweg.studies import Budget, Size, plan_search
@@ -38,7 +38,7 @@ def resume(
     about = folder.about
     try:
         recipe = recipe_from_text(about["recipe"], source=str(folder.path / "run.json"))
-        plan = Plan(**about["plan"])
+        plan = Plan.from_json(about["plan"])
         source, seeds, seed, fingerprint = (about[name] for name in ("source", "seeds", "seed", "fingerprint"))
         if folder.kind == "tune":
             axes = [axis_from_json(axis) for axis in about["axes"]]
@@ -49,6 +49,7 @@ def resume(
         plan = replace(plan, cluster=None if cluster == "off" else cluster)
     if folder.kind not in ("tune", "train"):
         raise RunError(f"{run} holds a {folder.kind} run; only tune and train runs can be resumed.")
+    check_machine(plan)
     loaded = _same_data(source, task, fingerprint)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)
@@ -58,7 +59,7 @@ def resume(
         except TypeError as error:
             raise folder.damaged("size.json", error) from None
     else:  # killed before it was written
-        size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan)
+        size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan).size
         folder.write_json("size.json", asdict(size))
     return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)
 

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import check_number
-from thalweg.population import Control, Plan, Session, check_recipes, default_plan
+from thalweg.population import (
+    Company,
+    Control,
+    Pace,
+    Plan,
+    Session,
+    check_memory,
+    check_recipes,
+    default_plan,
+    make_plan,
+)
 from thalweg.recipes import Member, Recipe, recipe_to_text
 from thalweg.store import RunFolder, check_new
 from thalweg.studies import score_members
@@ -16,12 +26,15 @@ from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
 from thalweg.workflows._results import TrainResult
 
+#: how many seeds a training has
+DEFAULT_SEEDS = 5
+
 
 def train(
     task: Any,
     recipe: Recipe | str | None = None,
     *,
-    seeds: int = 5,
+    seeds: int = DEFAULT_SEEDS,
     seed: int = 0,
     out: str | Path | None = None,
     plan: Plan | None = None,
@@ -54,8 +67,7 @@ def train(
         check_new(out)
     loaded = load_task(task)
     chosen = base_recipe(loaded, recipe)
-    plan = plan or default_plan()
-    check_recipes(loaded, [chosen], plan)  # a recipe that does not fit is refused before anything is written
+    plan = plan_training(loaded, chosen, seeds, plan or default_plan())
     folder = None
     if out is not None:
         request = {
@@ -68,6 +80,20 @@ def train(
         }
         folder = RunFolder.create(out, "train", request)
     return run_training(loaded, chosen, seeds, seed, plan, control, folder)
+
+
+def plan_training(task: Task, recipe: Recipe, seeds: int, plan: Plan) -> Plan:
+    """Returns how a training will run, once its recipe is known to fit the task and the memory.
+
+    Raises:
+        InputError: where it does not.
+    """
+    check_recipes(task, [recipe], plan)
+    members = [recipe] * seeds
+    steps = seeds * Pace.of(recipe, len(task.train.rows)).total_steps
+    plan = make_plan(task, [Company(recipes=members, steps=steps)], plan)
+    check_memory(task, members, plan, remedy="Train fewer seeds, or take smaller widths.")
+    return plan
 
 
 def run_training(

@@ -68,8 +68,8 @@ def tune(
     base = base_recipe(loaded, recipe)
     axes = find_axes(loaded, base, vary, fixed)
     limit = parse_budget(budget) if isinstance(budget, str) else budget or Budget()
-    plan = plan or default_plan()
-    size = plan_search(loaded, base, axes, budget=limit, seeds=seeds, seed=seed, plan=plan)
+    found = plan_search(loaded, base, axes, budget=limit, seeds=seeds, seed=seed, plan=plan or default_plan())
+    size, plan = found.size, found.plan
     folder = None
     if out is not None:
         request = {
