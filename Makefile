@@ -40,6 +40,9 @@ format: .venv/dev  ## rewrite the code in the house style
 
 bench: .venv/bench  ## compare with peers; writes benchmarks/results
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/plan_accuracy.py
+	$(BIN)/python benchmarks/kill_and_resume.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/tune_vs_optuna.py
 
