@@ -74,7 +74,7 @@ def test_full_precision_is_planned_beside_what_a_screening_rounds():
     assert Plan(precision="tf32", device="cuda").in_full_precision().precision == "float32"
     assert Plan(precision="float64").in_full_precision().precision == "float64"
     saved = Plan(precision="bfloat16", threads=2).of_saved_model(BASE)
-    assert (saved.program, saved.precision, saved.device) == ("loop", "float64", "cpu")
+    assert (saved.program, saved.precision, saved.device, saved.threads) == ("loop", "float64", "cpu", 1)
     own = Plan(precision="bfloat16").of_saved_model(Recipe(model="a:b", init="keep"))
     assert own.precision == "float32"
 

@@ -135,9 +135,13 @@ class Plan(Settings):
         In float32 the rounding of two programs grows over a long run until up to 2% of predictions differ (measured:
         MLP of 128 units, 24 epochs of Fashion-MNIST). In float64 `train.py` repeats the saved model on any machine. A
         user's own module keeps the precision it was made for.
+
+        A dense network gets one thread: beside other work, two of torch wait at the barriers of its small products
+        (docs/log.md).
         """
         precision = self.in_full_precision().precision if ":" in recipe.model else "float64"
-        return Plan(program="loop", precision=precision, threads=self.threads)
+        threads = 1 if recipe.model in ("linear", "mlp") else self.threads
+        return Plan(program="loop", precision=precision, threads=threads)
 
 
 def first_choice(task: Task, recipe: Recipe, settings: Settings) -> tuple[str, str]:
