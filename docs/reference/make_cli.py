@@ -14,12 +14,13 @@ def cli_reference() -> str:
     parts = [
         "# Command line\n\nMade from the help by `python docs/reference/make_cli.py`; a test holds the two together.\n"
     ]
-    root = click.Context(cli, info_name="thalweg", terminal_width=100, max_content_width=100)
+    # with the settings that a run has: click keeps the form of --help that it is asked for first
+    root = click.Context(cli, info_name="thalweg", terminal_width=100, max_content_width=100, **cli.context_settings)
     parts.append(f"```\n{cli.get_help(root)}\n```\n")
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
         assert command is not None
-        context = click.Context(command, info_name=f"thalweg {name}", terminal_width=100, max_content_width=100)
+        context = click.Context(command, info_name=name, parent=root, terminal_width=100, max_content_width=100)
         parts.append(f"## thalweg {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
