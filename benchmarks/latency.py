@@ -32,15 +32,12 @@ MOST = {"first step of a new shape": 0.2, "command to first step": 3.0, "10,000 
 
 #: runs the command in a fresh process, and ends it after the first stretch of training
 COMMAND = """
-import os, sys, time
+import os, sys
 from thalweg.cli import main
-from thalweg.population import Population
-advance = Population._run_segment
-def first(self, *args):
-    advance(self, *args)
-    print("first stretch done", flush=True)
+from thalweg.population import Checkpointer
+def first(self):  # after every stretch of the run itself; planning before it has no folder
     os._exit(0)
-Population._run_segment = first
+Checkpointer.save_if_due = first
 sys.argv = ["thalweg", "tune", "fashion-mnist", "--out", sys.argv[1]]
 main()
 """
