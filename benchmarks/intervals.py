@@ -12,7 +12,6 @@ docs/statistics.md for that reason.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from machine import hardware, today, versions
+from machine import hardware, today, versions, write_result
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binom
@@ -395,7 +394,7 @@ def main() -> int:
             "seconds": seconds,
             "checks": rows,
         }
-        Path(given.out).write_text(json.dumps(record, indent=1) + "\n")
+        write_result(Path(given.out), record)
     return 1 if failed else 0
 
 

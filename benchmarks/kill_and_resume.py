@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import datetime
 import json
 import os
-import platform
 import random
 import select
 import shutil
@@ -31,12 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numba
-import numpy as np
-import torch
-
-import thalweg
-from thalweg.core import write_text
+from machine import hardware, today, versions, write_result
 
 #: what is run, and the files that must have the same bytes; of result.json the times and the path are left out
 RUNS = {
@@ -253,14 +246,6 @@ def run_trials(kind: str, *, trials: int, seed: int, place: Path) -> dict[str, A
     }
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill runs at random moments, resume them, compare the bytes.")
     parser.add_argument("--trials", type=int, default=50, help="of each kind")
@@ -269,21 +254,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "kill_and_resume.json")
     given = parser.parse_args()
     report: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(),
-        "hardware": {"cpu": processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.system()},
-        "versions": {
-            "python": platform.python_version(),
-            "thalweg": thalweg.__version__,
-            "torch": torch.__version__,
-            "numba": numba.__version__,
-            "numpy": np.__version__,
-        },
+        "date": today(),
+        "hardware": hardware(),
+        "versions": versions("torch", "numba", "numpy"),
         "seed": given.seed,
     }
     for kind in [given.kind] if given.kind else RUNS:
         with tempfile.TemporaryDirectory() as place:
             report[kind] = run_trials(kind, trials=given.trials, seed=given.seed, place=Path(place))
-        write_text(given.out, json.dumps(report, indent=1, allow_nan=False) + "\n")
+        write_result(given.out, report)
     kinds = [report[kind] for kind in RUNS if kind in report]
     for kind in kinds:
         print(

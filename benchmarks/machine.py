@@ -1,13 +1,17 @@
-"""What a result must say about the machine and the versions that it was measured with."""
+"""What every result says about the machine and the versions that it was measured with, and how it is written."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from thalweg.core import write_text
 
 
 def processor() -> str:
@@ -28,3 +32,19 @@ def versions(*packages: str) -> dict[str, str]:
 
 def today() -> str:
     return datetime.date.today().isoformat()
+
+
+def write_result(path: Path, report: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def earlier_result(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns what an earlier call wrote, or None; ends the program where it was another measurement."""
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text())
+    changed = [key for key, value in json.loads(json.dumps(config)).items() if report["config"].get(key) != value]
+    if changed:
+        sys.exit(f"{path} was measured with another {', '.join(changed)}; move it away, or give another --out.")
+    return report

@@ -13,7 +13,6 @@ end of it 30% wider; its plain ratio is printed, too.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from machine import hardware, today, versions
+from machine import hardware, today, versions, write_result
 
 import thalweg as tw
 from thalweg.population import default_plan
@@ -160,7 +159,7 @@ def main() -> int:
             "versions": versions("torch", "numpy", "numba"),
             "config": {"repeats": given.repeats, "threads": given.threads, "within": WITHIN},
         }
-        Path(given.out).write_text(json.dumps({**about, "cases": rows}, indent=1) + "\n")
+        write_result(Path(given.out), {**about, "cases": rows})
     return 0 if all(row["passed"] for row in rows) else 1
 
 

@@ -9,347 +9,35 @@ benchmarks/README.md says what is compared, and how each side was set up.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna  # pyright: ignore[reportMissingImports]
 import torch
-from machine import hardware, today, versions
-from torch import nn
-from torch.nn import functional
+from contenders.in_optuna import TorchSetting, describe_optuna, probe_torch, run_optuna
+from contenders.our_search import CONFIRMATION_SEEDS, recipe_text, run_ours
+from machine import earlier_result, hardware, today, versions, write_result
 
 import thalweg as tw
-from thalweg.core import paired_difference, write_text
-from thalweg.models import ACTIVATIONS
-from thalweg.population import Control, Plan, Population, Session, default_plan
-from thalweg.recipes import Axis, Recipe, default_axes, default_recipe
-from thalweg.studies import Budget, parse_budget, plan_search, search
-from thalweg.tasks import Task
+from thalweg.core import paired_difference
+from thalweg.population import Plan, default_plan
+from thalweg.recipes import Recipe, default_axes, default_recipe
+from thalweg.studies import Budget, parse_budget
 
 DATA = "fashion-mnist"
-CONFIRMATION_SEEDS = 10
 #: the worst difference in test accuracy that still counts as "as good"
 MARGIN = -0.005
 #: repeats that the claim speaks of
 WANTED_REPEATS = 10
 #: seeds of two repeats are this far apart, so that no stage of one shares a seed with a stage of another
 SEED_STRIDE = 1000
-KINDS: dict[str, dict[str, bool]] = {
-    "fused": {"fused": True},
-    "foreach": {"foreach": True},
-    "single": {"foreach": False},
-}
-ACTIVATION_MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}
-
-
-# ---- what both sides keep --------------------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Timeline:
-    """The best validation accuracy of any model so far, by the clock of one side."""
-
-    started: float = field(default_factory=time.perf_counter)
-    steps: list[tuple[float, float]] = field(default_factory=list)
-    best: float = float("-inf")
-
-    def now(self) -> float:
-        return time.perf_counter() - self.started
-
-    def add(self, score: float) -> None:
-        if score > self.best:
-            self.best = score
-            self.steps.append((round(self.now(), 3), score))
-
-    def reached(self, score: float) -> float | None:
-        """Returns the seconds until a model first had this score, or None where none had."""
-        return next((seconds for seconds, best in self.steps if best >= score), None)
-
-
-def recipe_text(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
-    return {axis.field: getattr(recipe, axis.field) for axis in axes}
-
-
-# ---- our side --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Ours:
-    seconds: float
-    decided: float
-    stages: dict[str, float]
-    timeline: Timeline
-    recipe: Recipe
-    first_confirmation_seed: int
-    validation: float
-    test: tuple[float, ...]
-    screened: int
-    steps: int
-
-
-def run_ours(task: Task, base: Recipe, axes: list[Axis], *, budget: Budget, plan: Plan, seed: int) -> Ours:
-    """Runs the search that `tune(task, seed=seed)` runs, and looks at its clock after every segment.
-
-    `tune` keeps its session to itself, and a history has no clock: so this makes the calls that `tune` makes without a
-    folder. A score counts from the end of its segment, which is up to 0.2 s late: never in our favour.
-    """
-    timeline = Timeline()
-    seen: dict[str, int] = {}
-    stages: dict[str, float] = {}
-    first_look: dict[str, float] = {}
-
-    def look() -> None:
-        name = next(reversed(session.populations))
-        history = session.populations[name].history
-        for record in history[seen.get(name, 0) :]:
-            timeline.add(record.validation_score)
-        seen[name] = len(history)
-        stages[name] = timeline.now()
-        first_look.setdefault(name, stages[name])
-
-    planned = plan_search(task, base, axes, budget=budget, seeds=CONFIRMATION_SEEDS, seed=seed, plan=plan)
-    session = Session(task, planned.plan, Control(on_segment=look))
-    found = search(session, base, axes, size=planned.size, seeds=CONFIRMATION_SEEDS, seed=seed)
-    seconds = timeline.now()
-    if found is None or found.validation is None or found.test is None:
-        raise RuntimeError("our search ended without a confirmed recipe")
-    return Ours(
-        seconds=seconds,
-        decided=first_look["confirmation"],
-        stages={name: round(end, 2) for name, end in stages.items()},
-        timeline=timeline,
-        recipe=found.recommended,
-        first_confirmation_seed=session.populations["confirmation"].members[0].seed,
-        validation=found.validation.over_seeds.mean,
-        test=found.test.values,
-        screened=len(found.screened),
-        steps=sum(num_steps(population) for population in session.populations.values()),
-    )
-
-
-def num_steps(population: Population) -> int:
-    return sum(population.step(number) for number in range(len(population)))
-
-
-# ---- sequential PyTorch ----------------------------------------------------------------------------------------------
-
-
-class OutOfTimeError(Exception):
-    """The wall clock of the study is over; the trial in progress is cut."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TorchSetting:
-    """How the sequential side trains: what a probe found fastest on this machine."""
-
-    threads: int
-    kinds: dict[str, str]
-    """Optimizer of the recipe -> implementation of torch.optim: fused, foreach or single."""
-
-
-class TorchData:
-    """The rows of a task as flat tensors in memory."""
-
-    def __init__(self, task: Task) -> None:
-        self.x = torch.from_numpy(task.train.x).flatten(1)
-        self.y = torch.from_numpy(task.train.y)
-        self.x_validation = torch.from_numpy(task.validation.x).flatten(1)
-        self.y_validation = torch.from_numpy(task.validation.y)
-        self.num_classes = task.output_size
-
-
-def build_model(recipe: Recipe, data: TorchData) -> nn.Sequential:
-    """Returns the recipe's network at our `he` start: normal, variance gain^2 / fan_in, biases 0."""
-    layers: list[nn.Module] = []
-    width = data.x.shape[1]
-    found = ACTIVATIONS[recipe.activation]
-    gain = found.gain(found.parameter or 0.0)
-    for units in recipe.widths:
-        layers += [make_linear(width, units, gain), ACTIVATION_MODULES[recipe.activation]()]
-        width = units
-    return nn.Sequential(*layers, make_linear(width, data.num_classes, 1.0))
-
-
-def make_linear(fan_in: int, fan_out: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
-    nn.init.normal_(layer.weight, 0.0, gain / fan_in**0.5)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def build_optimizer(recipe: Recipe, model: nn.Module, kind: str) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **KINDS[kind]}
-    if recipe.optimizer in ("sgd", "momentum"):
-        momentum = recipe.momentum if recipe.optimizer == "momentum" else 0.0
-        return torch.optim.SGD(model.parameters(), momentum=momentum, **shared)
-    rule = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return rule(model.parameters(), betas=(recipe.beta1, recipe.beta2), eps=recipe.eps, **shared)
-
-
-def train_epochs(
-    recipe: Recipe, data: TorchData, kind: str, *, seed: int, deadline: float = float("inf")
-) -> Iterator[float]:
-    """Trains a recipe and gives the validation accuracy after each epoch, NaN once the outputs are not finite.
-
-    The rows are gathered once an epoch, so that a batch is a view; nothing reads a number back within an epoch.
-
-    Raises:
-        OutOfTimeError: at the deadline.
-    """
-    torch.manual_seed(seed)
-    model = build_model(recipe, data)
-    optimizer = build_optimizer(recipe, model, kind)
-    size = recipe.batch_size or len(data.x)
-    for _ in range(recipe.epochs):
-        order = torch.randperm(len(data.x))[: len(data.x) // size * size]
-        for x, y in zip(data.x[order].split(size), data.y[order].split(size), strict=True):
-            loss = functional.cross_entropy(model(x), y)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            if time.perf_counter() > deadline:
-                raise OutOfTimeError
-        with torch.inference_mode():
-            out = model(data.x_validation)
-            right = (out.argmax(1) == data.y_validation).double().mean().item()
-            finite = bool(out.isfinite().all())
-        yield right if finite else float("nan")  # out of the block: a suspended generator would leave the mode on
-
-
-def probe_torch(task: Task, base: Recipe, *, max_threads: int) -> tuple[TorchSetting, list[dict[str, Any]]]:
-    """Returns the fastest setting for one epoch at three places of the space, summed, and all that was measured."""
-    data = TorchData(task)
-    places = [(16, 128), (64, 64), (256, 256)]
-    measured: list[dict[str, Any]] = []
-    for threads in range(1, max_threads + 1):
-        torch.set_num_threads(threads)
-        for optimizer in ("sgd", "momentum", "adam", "adamw"):
-            for kind in KINDS:
-                seconds = 0.0
-                for batch_size, width in places:
-                    recipe = base.changed(
-                        optimizer=optimizer,
-                        lr=1e-3,
-                        batch_size=batch_size,
-                        widths=(width,),
-                        epochs=4,
-                        activation="relu",
-                    )
-                    times = [time.perf_counter()]
-                    times += [time.perf_counter() for _ in train_epochs(recipe, data, kind, seed=0)]
-                    seconds += min(np.diff(times)[1:])
-                row = {"threads": threads, "optimizer": optimizer, "kind": kind, "seconds": round(float(seconds), 4)}
-                measured.append(row)
-    best: dict[int, dict[str, dict[str, Any]]] = {}
-    for row in sorted(measured, key=lambda row: row["seconds"]):
-        best.setdefault(row["threads"], {}).setdefault(row["optimizer"], row)
-    threads = min(best, key=lambda threads: sum(row["seconds"] for row in best[threads].values()))
-    kinds = {name: str(row["kind"]) for name, row in best[threads].items()}
-    return TorchSetting(threads=threads, kinds=kinds), measured
-
-
-# ---- Optuna's side ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Theirs:
-    seconds: float
-    decided: float
-    timeline: Timeline
-    recipe: Recipe
-    score: float
-    counts: dict[str, int]
-    training_seconds: float
-    steps: int
-
-
-def suggest(trial: optuna.Trial, axes: Sequence[Axis]) -> dict[str, Any]:
-    """Returns a point of exactly our axes; lists of numbers are suggested by place, so that TPE sees their order."""
-    fields: dict[str, Any] = {}
-    for axis in sorted(axes, key=lambda axis: axis.given is not None):
-        if axis.values and not isinstance(axis.values[0], str):
-            fields[axis.field] = axis.values[trial.suggest_int(axis.field, 0, len(axis.values) - 1)]
-        elif axis.values:
-            fields[axis.field] = trial.suggest_categorical(axis.field, axis.values)
-        else:
-            assert axis.cases is not None
-            case = fields[axis.given or ""]
-            low, high = axis.cases[case]
-            fields[axis.field] = trial.suggest_float(f"{axis.field}_{case}", low, high, log=axis.scale == "log")
-    return fields
-
-
-def run_optuna(
-    task: Task, base: Recipe, axes: list[Axis], *, seconds: float, setting: TorchSetting, seed: int
-) -> Theirs:
-    """Runs TPE with Hyperband pruning for so many seconds of wall clock."""
-    torch.set_num_threads(setting.threads)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    timeline = Timeline()
-    deadline = timeline.started + seconds
-    data = TorchData(task)
-    spent, steps = 0.0, 0
-
-    def objective(trial: optuna.Trial) -> float:
-        nonlocal spent, steps
-        recipe = base.changed(**suggest(trial, axes))
-        kind = setting.kinds[recipe.optimizer]
-        score = float("nan")
-        epochs = train_epochs(recipe, data, kind, seed=seed, deadline=deadline)
-        for epoch in range(1, recipe.epochs + 1):
-            started = time.perf_counter()
-            try:
-                score = next(epochs)
-            finally:
-                spent += time.perf_counter() - started
-            steps += len(data.x) // (recipe.batch_size or len(data.x))
-            timeline.add(score)
-            trial.report(score if np.isfinite(score) else 0.0, epoch)
-            if not np.isfinite(score) or trial.should_prune():
-                raise optuna.TrialPruned
-        return score
-
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed),
-        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=base.epochs, reduction_factor=3),
-    )
-    completed_at: dict[int, float] = {}
-
-    def note(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        completed_at[trial.number] = timeline.now()
-
-    study.optimize(objective, timeout=seconds, catch=(OutOfTimeError,), callbacks=[note])
-    counts = {
-        state.name.lower(): sum(trial.state == state for trial in study.trials)
-        for state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
-    }
-    if not counts["complete"]:
-        raise RuntimeError(f"Optuna completed no trial in {seconds:.1f} s; give a larger --budget.")
-    best = study.best_trial
-    return Theirs(
-        seconds=timeline.now(),
-        decided=completed_at[best.number],
-        timeline=timeline,
-        recipe=base.changed(**suggest(optuna.trial.FixedTrial(best.params), axes)),  # type: ignore[arg-type]
-        score=study.best_value,
-        counts=counts,
-        training_seconds=spent,
-        steps=steps,
-    )
-
 
 # ---- one repeat ------------------------------------------------------------------------------------------------------
 
@@ -526,35 +214,6 @@ def describe(budget: str | None, plan: Plan) -> dict[str, Any]:
     }
 
 
-def describe_optuna(setting: TorchSetting, probe: list[dict[str, Any]], base_epochs: int) -> dict[str, Any]:
-    return {
-        "sampler": "TPESampler(multivariate=True, group=True, seed=repeat's seed), other options as they are",
-        "pruner": f"HyperbandPruner(min_resource=1, max_resource={base_epochs}, reduction_factor=3)",
-        "value": "validation accuracy after the last epoch; the best completed trial is the recipe",
-        "training": "sequential eager PyTorch, tensors in memory, one gather an epoch",
-        "threads": setting.threads,
-        "optimizer_kinds": setting.kinds,
-        "probe": probe,
-    }
-
-
-def load_report(path: Path, about: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns what an earlier call wrote, or None; ends the program where it was another measurement."""
-    if not path.exists():
-        return None
-    report = json.loads(path.read_text())
-    about = json.loads(json.dumps(about))
-    changed = [key for key, value in about.items() if report["config"].get(key) != value]
-    if changed:
-        sys.exit(f"{path} was measured with another {', '.join(changed)}; move it away, or give another --out.")
-    return report
-
-
-def save_report(path: Path, report: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare tune with Optuna at the same wall clock.")
     parser.add_argument("--repeats", type=int, default=WANTED_REPEATS)
@@ -565,7 +224,7 @@ def main() -> int:
     plan = Plan(threads=given.threads)
     budget = parse_budget(given.budget) if given.budget else Budget()
     about = describe(given.budget, plan)
-    report = load_report(given.out, about)
+    report = earlier_result(given.out, about)
     if report is None:
         task = tw.load_task(DATA, seed=0)
         base = default_recipe(len(task.train))
@@ -576,7 +235,7 @@ def main() -> int:
             "first_training_extra_seconds": measure_start(),
             "rows": [],
         }
-        save_report(given.out, report)
+        write_result(given.out, report)
     chosen = report["config"]["optuna"]
     setting = TorchSetting(threads=chosen["threads"], kinds=chosen["optimizer_kinds"])
     print(f"PyTorch: {setting.threads} threads, {setting.kinds}")
@@ -589,7 +248,7 @@ def main() -> int:
             row = run_repeat(repeat, budget=budget, plan=plan, setting=setting)
             report["rows"].append(row)
             report["summary"] = summarise(report["rows"])
-            save_report(given.out, report)
+            write_result(given.out, report)
         else:
             row = done[repeat]
         print_row(row)

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtrit
 
 from thalweg.core._errors import InputError, check_number
 
@@ -150,7 +150,7 @@ def t_quantile(level: float, df: float, comparisons: int = 1) -> float:
         2.776
     """
     tail = 1 - (1 - level) / (2 * comparisons)
-    return float(ndtri(tail) if math.isinf(df) else stdtrit(df, tail))
+    return float(scipy.special.ndtri(tail) if math.isinf(df) else scipy.special.stdtrit(df, tail))
 
 
 def interval_of_mean(values: ArrayLike, level: float = 0.95) -> Interval:

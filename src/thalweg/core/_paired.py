@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import nctdtr, stdtr
 
 from thalweg.core._errors import InputError, check_number
 from thalweg.core._intervals import (
@@ -90,7 +90,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, compariso
         error = std_of(differences) / math.sqrt(seeds)
         half = t_quantile(level, seeds - 1, comparisons) * error
         low, high = mean - half, mean + half
-        pvalue = min(1.0, 2 * comparisons * float(stdtr(seeds - 1, -abs(mean) / error)))
+        pvalue = min(1.0, 2 * comparisons * float(scipy.special.stdtr(seeds - 1, -abs(mean) / error)))
         method = t_method("paired Student t", seeds) + correction
     return PairedDifference(
         mean=mean,
@@ -150,7 +150,8 @@ def seeds_needed(
     effect = mean / std_of(values)
 
     def enough(seeds: int) -> bool:
-        reached = 1 - float(nctdtr(seeds - 1, effect * math.sqrt(seeds), t_quantile(level, seeds - 1, comparisons)))
+        quantile = t_quantile(level, seeds - 1, comparisons)
+        reached = 1 - float(scipy.special.nctdtr(seeds - 1, effect * math.sqrt(seeds), quantile))
         # The noncentral distribution has no number for huge effects, which any test would see.
         return math.isnan(reached) or reached >= power
 

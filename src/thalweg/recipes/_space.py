@@ -43,17 +43,17 @@ def sample_recipes(base: Recipe, axes: Sequence[Axis], num: int, seed: int) -> l
             base.changed(**dict(zip([a.field for a in ordered], combination, strict=True)))
             for combination in product(*(axis.values for axis in ordered))
         ]
-    import numpy as np
-    from scipy.stats import qmc
+    from torch import float64
+    from torch.quasirandom import SobolEngine
 
-    sobol = qmc.Sobol(len(ordered), scramble=True, rng=np.random.default_rng(derive_key(seed, Purpose.SPACE)))
+    sobol = SobolEngine(len(ordered), scramble=True, seed=derive_key(seed, Purpose.SPACE) % 2**63)
     found: dict[Recipe, None] = {}
     for _ in range(8):  # a small space gives repeats; draw on until there are enough
-        points = sobol.random_base2(max(1, math.ceil(math.log2(num)))) if not found else sobol.random(num)
-        for point in points:
+        points = sobol.draw(2 ** max(1, math.ceil(math.log2(num))) if not found else num, dtype=float64)
+        for point in points.tolist():
             picked: dict[str, Any] = {}
             for axis, position in zip(ordered, point, strict=True):
-                picked[axis.field] = axis.pick(float(position), {**vars(base), **picked})
+                picked[axis.field] = axis.pick(position, {**vars(base), **picked})
             found.setdefault(base.changed(**picked))
             if len(found) == num:
                 return list(found)

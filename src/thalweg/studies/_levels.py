@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import hypergeom
+import scipy
 
 from thalweg.core import InputError, check_choice, nearest
 
@@ -206,7 +206,7 @@ def where_diverged(
             total, num = int((diverged & here).sum()), int(here.sum())
             if hits < LEAST_MEMBERS or 2 * hits < size or size == num:
                 continue
-            if tried * hypergeom.sf(hits - 1, num, total, size) <= 0.05:
+            if tried * scipy.stats.hypergeom.sf(hits - 1, num, total, size) <= 0.05:
                 statements.append(f"{label}{with_given}: {hits} of {size} diverged")
     return "; ".join(statements) or None
 
