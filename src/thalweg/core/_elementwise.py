@@ -10,11 +10,14 @@ product float64). Comparisons with literals are free.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
+
+from thalweg.core import _float32
 
 
 def _torch(x: Any) -> Any:
@@ -95,7 +98,18 @@ def maximum(a: Any, b: Any) -> Any:
     return _torch(a).maximum(a, b)
 
 
-# numba's side: each stays in the dtype of its argument
+# numba's side: each stays in the dtype of its argument. Numbers in float32 take the functions of `_float32`, which a
+# loop computes many at a time.
+
+
+def _overload(function: Callable[..., Any], in_float32: Callable[..., Any], general: Callable[..., Any]) -> None:
+    overload(function, jit_options=_float32.OPTIONS)(lambda x: in_float32 if x == types.float32 else general)
+
+
+_overload(exp, lambda x: _float32.exp32(x), lambda x: math.exp(x))
+_overload(expm1, lambda x: _float32.expm1_32(x), lambda x: math.expm1(x))
+_overload(tanh, lambda x: _float32.tanh32(x), lambda x: math.tanh(x))
+_overload(erf, lambda x: _float32.erf32(x), lambda x: math.erf(x))
 
 
 @overload(sqrt)
@@ -103,29 +117,9 @@ def _sqrt(x):
     return lambda x: math.sqrt(x)
 
 
-@overload(exp)
-def _exp(x):
-    return lambda x: math.exp(x)
-
-
-@overload(expm1)
-def _expm1(x):
-    return lambda x: math.expm1(x)
-
-
 @overload(log1p)
 def _log1p(x):
     return lambda x: math.log1p(x)
-
-
-@overload(tanh)
-def _tanh(x):
-    return lambda x: math.tanh(x)
-
-
-@overload(erf)
-def _erf(x):
-    return lambda x: math.erf(x)
 
 
 @overload(constant)
@@ -133,14 +127,13 @@ def _constant(x, value):
     return (lambda x, value: np.float32(value)) if x == types.float32 else (lambda x, value: np.float64(value))
 
 
-@overload(sigmoid)
+@overload(sigmoid, jit_options=_float32.OPTIONS)
 def _sigmoid(x):
-    def logistic(x):  # two branches, so that exp never overflows
+    def logistic(x):  # exp of a negative number never overflows
         one = constant(x, 1.0)
-        if x >= 0:
-            return one / (one + math.exp(-x))
-        e = math.exp(x)
-        return e / (one + e)
+        e = exp(-abs(x))
+        upper = one / (one + e)
+        return upper if x >= 0 else e * upper
 
     return logistic
 

@@ -96,7 +96,7 @@ def draw_permutation(key: int, num: int) -> np.ndarray:
         >>> sorted(draw_permutation(derive_key(1, Purpose.ORDER, 0), 5).tolist())
         [0, 1, 2, 3, 4]
     """
-    return np.argsort(draw_bits(key, num), kind="stable").astype(np.int64)
+    return np.argsort(draw_bits(key, num)).astype(np.int64, copy=False)  # no two of 64 bits are the same
 
 
 def epoch_order(seed: int, epoch: int, num_rows: int) -> np.ndarray:

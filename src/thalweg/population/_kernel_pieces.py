@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from thalweg.core import exp
 from thalweg.models import ACTIVATIONS
 from thalweg.optim import RULES, ElementwiseRule, soft_threshold
 from thalweg.tasks import LOSSES
@@ -180,38 +181,40 @@ def _loss_loop(loss: Any) -> Any:
     return njit(loop, error_model="numpy", nogil=True)
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, fastmath={"contract"})
 def _softmax_loss(out, y_real, y_class, rows, delta, p, smoothing):
     # softmax and cross-entropy on logits; targets are (1 - s) one-hot + s / C
     B, C = out.shape
     total = 0.0
     product = 1.0  # of the rows' norms, each in [1, C]: one logarithm serves many rows
     one = out.dtype.type(1.0)
+    zero = one - one
     inv = out.dtype.type(1.0 / B)
     rest = smoothing / out.dtype.type(C)
     for i in range(B):
         top = out[i, 0]
         for k in range(1, C):
-            if out[i, k] > top:
-                top = out[i, k]
-        norm = one - one
-        mean_logit = one - one
+            top = max(top, out[i, k])  # a branch on it would be guessed wrong half the time
+        logits = zero
         for k in range(C):
-            shifted = out[i, k] - top
-            mean_logit += shifted
-            e = one if shifted == 0 else np.exp(shifted)
-            delta[i, k] = e
-            norm += e
-        y = y_class[rows[i]]
+            delta[i, k] = out[i, k] - top
+            logits += delta[i, k]
+        total -= (one - smoothing) * delta[i, y_class[rows[i]]] + rest * logits
+    flat = delta.reshape(B * C)
+    for j in range(B * C):
+        flat[j] = exp(flat[j])
+    for i in range(B):
+        norm = zero
+        for k in range(C):
+            norm += delta[i, k]
         product *= np.float64(norm)
         if product > 1e200:
             total += np.log(product)
             product = 1.0
-        total -= (one - smoothing) * (out[i, y] - top) + rest * mean_logit
         scale = inv / norm
         for k in range(C):
             delta[i, k] = delta[i, k] * scale - rest * inv
-        delta[i, y] -= (one - smoothing) * inv
+        delta[i, y_class[rows[i]]] -= (one - smoothing) * inv
     return (total + np.log(product)) / B
 
 

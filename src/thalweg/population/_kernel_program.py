@@ -257,7 +257,8 @@ class KernelProgram(Program):
         coefficients = self._coefficients(index, np.arange(first + 1, first + num_steps + 1), lr_scale)
         first_epoch = first // pace.steps_per_epoch
         last_epoch = (first + num_steps - 1) // pace.steps_per_epoch
-        order = np.stack([self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)])
+        orders = [self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)]
+        order = np.stack(orders) if len(orders) > 1 else orders[0][None]
         l1, l2 = penalty_strengths(recipe)
         losses = np.empty(num_steps)
         done = _kernel.train(
