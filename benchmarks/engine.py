@@ -21,26 +21,37 @@ import numpy as np
 import torch
 from contenders.in_jax import Jax
 from contenders.in_sklearn import Sklearn
+from contenders.modules import (
+    Block,
+    Loop,
+    ModuleEager,
+    ModuleEagerTwoProcesses,
+    ModuleEagerTwoThreads,
+    ModuleWork,
+    Planned,
+)
 from contenders.ours import Kernel
 from contenders.sequential import Compiled, CompiledTwoThreads, Eager, EagerTwoProcesses, EagerTwoThreads
 from contenders.stacked import CompiledEnsemble, Ensemble, Flat
-from contenders.work import Contender, Data, Work
+from contenders.work import Contender, Work
 from machine import hardware, today, versions, write_result
 
-WORKS = [
+BLOCK = f"{Block.__module__}:{Block.__name__}"
+WORKS: list[Work | ModuleWork] = [
     Work(d=16, h=16, c=2, B=32, P=1024, steps=120, sample=8),
     Work(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8),
     Work(d=784, h=64, c=10, B=64, P=128, steps=30, sample=8),
     Work(d=784, h=128, c=10, B=128, P=64, steps=20, sample=8),
     Work(d=784, h=64, c=10, B=64, P=64, steps=30, sample=8, norm_and_dropout=True),
     Work(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8, norm_and_dropout=True),
+    ModuleWork(title="CNN 8-16 on 28 x 28", model="cnn", widths=(8, 16), B=64, P=16, steps=20, sample=4),
+    ModuleWork(title="transformer block", model=BLOCK, B=16, P=16, steps=20, sample=4, random=True),
+    ModuleWork(title="transformer block", model=BLOCK, B=64, P=16, steps=10, sample=4, random=True),
 ]
 EAGER = (Eager, EagerTwoThreads)
 STACKED = (Ensemble, CompiledEnsemble, Flat)
 COMPILED = (Compiled, CompiledTwoThreads)
-CONTENDERS: tuple[type[Contender], ...] = (Kernel, *EAGER, EagerTwoProcesses, *COMPILED, *STACKED, Jax, Sklearn)
-#: those that take batch norm and dropout
-WITH_NORM: tuple[type[Contender], ...] = (Kernel, *EAGER, EagerTwoProcesses)
+MODULES = (Planned, Loop, ModuleEager, ModuleEagerTwoThreads, ModuleEagerTwoProcesses)
 
 #: name of the work -> (what we are compared to, how many times as fast we must be)
 CLAIMS: dict[str, list[tuple[str, float]]] = {
@@ -50,12 +61,25 @@ CLAIMS: dict[str, list[tuple[str, float]]] = {
     WORKS[3].name: [("eager", 2.0), ("JAX", 1.3), ("stacked", 1.3)],
     WORKS[4].name: [("eager", 4.0)],
     WORKS[5].name: [("eager", 4.0)],
+    WORKS[6].name: [("eager", 1.5)],
+    WORKS[7].name: [("loop", 1.0)],
+    WORKS[8].name: [("loop", 1.0)],
 }
 GROUPS = {
     "eager": [c.name for c in EAGER],
     "JAX": [Jax.name],
     "stacked": [c.name for c in STACKED],
+    "loop": [Loop.name],
 }
+
+
+def contenders_of(work: Work | ModuleWork) -> tuple[type[Contender], ...]:
+    """Returns who trains a work; ours comes first."""
+    if isinstance(work, ModuleWork):
+        return MODULES
+    if work.norm_and_dropout:
+        return (Kernel, *EAGER, EagerTwoProcesses)
+    return (Kernel, *EAGER, EagerTwoProcesses, *COMPILED, *STACKED, Jax, Sklearn)
 
 
 def matrix_rate() -> float:
@@ -78,7 +102,7 @@ def check_same_work(contenders: list[Contender]) -> dict[str, float]:
     rounding.
     """
     ours = contenders[0].first_layer()
-    start = contenders[0].data.start[0]
+    start = contenders[0].data.first_layer
     found = {}
     for contender in contenders[1:]:
         try:
@@ -92,10 +116,10 @@ def check_same_work(contenders: list[Contender]) -> dict[str, float]:
     return found
 
 
-def measure(work: Work, rounds: int) -> dict[str, Any]:
+def measure(work: Work | ModuleWork, rounds: int) -> dict[str, Any]:
     """Returns the times of every contender, ms a step of the population."""
-    data = Data(work, work.task())
-    contenders = [kind(work, data) for kind in (WITH_NORM if work.norm_and_dropout else CONTENDERS)]
+    data = work.data()
+    contenders = [kind(work, data) for kind in contenders_of(work)]
     first: dict[str, float] = {}
     for contender in contenders:
         contender.reset()
@@ -103,7 +127,7 @@ def measure(work: Work, rounds: int) -> dict[str, Any]:
         contender.run()
         first[contender.name] = time.perf_counter() - started
         print(f"  {contender.name}: first stretch {first[contender.name]:.2f} s", file=sys.stderr)
-    same = {} if work.norm_and_dropout else check_same_work(contenders)
+    same = {} if work.random else check_same_work(contenders)
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         shift = number % len(contenders)
@@ -121,16 +145,24 @@ def measure(work: Work, rounds: int) -> dict[str, Any]:
             "ms_of_rounds": [round(ms, 4) for ms in per_step],
             "cold_start_s": max(0.0, first[contender.name] - statistics.median(seconds[contender.name])),
             "members_run": round(contender.share * work.P, 2),
+            "about": contender.about,
         }
         contender.close()
-    return {"work": work.name, "flops": work.flops, "steps": work.steps, "contenders": rows, "difference": same}
+    return {
+        "work": work.name,
+        "flops": work.flops,
+        "steps": work.steps,
+        "contenders": rows,
+        "difference": same,
+        "ours": contenders[0].name,
+    }
 
 
 def ratio(result: dict[str, Any], names: list[str]) -> float:
     """Returns how many times as long the best of the named contenders takes as we do: the median over rounds."""
     rows = result["contenders"]
     best = min((name for name in names if name in rows), key=lambda name: rows[name]["ms"])
-    pairs = zip(rows[best]["ms_of_rounds"], rows[Kernel.name]["ms_of_rounds"], strict=True)
+    pairs = zip(rows[best]["ms_of_rounds"], rows[result["ours"]]["ms_of_rounds"], strict=True)
     return statistics.median(theirs / mine for theirs, mine in pairs)
 
 
@@ -145,7 +177,7 @@ def claims_of(result: dict[str, Any]) -> list[dict[str, Any]]:
 def show(result: dict[str, Any], rate: float) -> None:
     floor = result["flops"] / rate * 1e3
     print(f"\n{result['work']}   (products at the full matrix rate: {floor:.2f} ms)")
-    mine = result["contenders"][Kernel.name]["ms"]
+    mine = result["contenders"][result["ours"]]["ms"]
     for name, row in sorted(result["contenders"].items(), key=lambda item: item[1]["ms"]):
         share = floor / row["ms"]
         text = f"  {name:32} {row['ms']:9.3f} ms a step  {row['ms'] / mine:7.2f}x"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,10 +51,13 @@ class Eager(Sequential):
 
     name = "sequential eager"
 
+    def build(self) -> nn.Module:
+        return build(self.work, self.data)
+
     def reset(self) -> None:
         self.members = []
         for k in self.which:
-            model = build(self.work, self.data)
+            model = self.build()
             self.members.append(
                 (
                     model,
@@ -149,11 +152,12 @@ class EagerTwoProcesses(Contender):
     """Two processes of one thread, each with half of the members: what a user would do by hand."""
 
     name = "sequential eager, 2 processes"
+    alone: ClassVar[type[Eager]] = Eager
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: Any, data: Any) -> None:
         super().__init__(work, data)
         self.share = 2 * work.sample / work.P
-        self._pool = ProcessPoolExecutor(2, get_context("spawn"), initializer=_begin, initargs=(work,))
+        self._pool = ProcessPoolExecutor(2, get_context("spawn"), initializer=_begin, initargs=(self.alone, work))
 
     def reset(self) -> None:
         """Nothing to go back to: its members are the ones of `Eager`."""
@@ -171,10 +175,10 @@ class EagerTwoProcesses(Contender):
 _eager: Eager | None = None
 
 
-def _begin(work: Work) -> None:
+def _begin(kind: type[Eager], work: Any) -> None:
     global _eager
     torch.set_num_threads(1)
-    _eager = Eager(work, Data(work, work.task()))
+    _eager = kind(work, work.data())
 
 
 def _go_on(part: int) -> None:

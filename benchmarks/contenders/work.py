@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Work:
     norm_and_dropout: bool = False
 
     @property
+    def random(self) -> bool:
+        """Whether training draws, so that weights cannot be compared."""
+        return self.norm_and_dropout
+
+    @property
     def name(self) -> str:
         extra = f", batch norm, dropout {DROPOUT}" if self.norm_and_dropout else ""
         return f"{self.d}-{self.h}-{self.c}, B {self.B}, P {self.P}{extra}"
@@ -78,6 +83,9 @@ class Work:
         y = (x @ rng.standard_normal((self.d, self.c))).argmax(1)
         return load_task((x, y), kind="multiclass")
 
+    def data(self) -> Data:
+        return Data(self, self.task())
+
 
 class Data:
     """What every contender gets.
@@ -101,12 +109,21 @@ class Data:
             params["output.bias"],
         )
         self.lr = np.array([member.recipe.lr for member in members], np.float32)
-        per_epoch = len(self.x) // work.B
-        orders = [
-            epoch_order(SEED, epoch, len(self.x))[: per_epoch * work.B].reshape(per_epoch, work.B)
-            for epoch in range(-(-work.steps // per_epoch))
-        ]
-        self.batches = np.ascontiguousarray(np.concatenate(orders)[: work.steps])
+        self.batches = batches_of(len(self.x), work.B, work.steps)
+
+    @property
+    def first_layer(self) -> np.ndarray:
+        return self.start[0]
+
+
+def batches_of(num_rows: int, batch_size: int, num_steps: int) -> np.ndarray:
+    """Returns (num_steps, batch_size) rows of the first batches of our own order."""
+    per_epoch = num_rows // batch_size
+    orders = [
+        epoch_order(SEED, epoch, num_rows)[: per_epoch * batch_size].reshape(per_epoch, batch_size)
+        for epoch in range(-(-num_steps // per_epoch))
+    ]
+    return np.ascontiguousarray(np.concatenate(orders)[:num_steps])
 
 
 class Contender(ABC):
@@ -114,12 +131,14 @@ class Contender(ABC):
 
     Attributes:
         share: Part of the population that `run` trains.
+        about: What is to be said of it beside its name.
     """
 
     name: ClassVar[str]
     share: float = 1.0
+    about: str = ""
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: Any, data: Any) -> None:
         self.work, self.data = work, data
 
     @abstractmethod

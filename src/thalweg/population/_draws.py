@@ -55,9 +55,14 @@ def uniform(keys: torch.Tensor, word: int, start: int, num: int) -> torch.Tensor
         if key in drawn:
             row[...] = drawn[key]
         else:
-            _fill(np.uint64((chain_key(key, word) + (start + 1) * GAMMA) & _MASK), row)
+            _draw_into(row, key, word, start)
             drawn[key] = row
     return found
+
+
+def _draw_into(row: np.ndarray, key: int, word: int, start: int) -> np.ndarray:
+    _fill(np.uint64((chain_key(key, word) + (start + 1) * GAMMA) & _MASK), row)
+    return row
 
 
 def _fill_one(key: Any, row: Any) -> None:
@@ -107,16 +112,20 @@ class Draws:
     """The random draws of one forward pass of one member, or of each lane under vmap.
 
     Args:
-        key: int64, of (seed, purpose, step): (), or (L,) for lanes that are not under vmap.
+        key: Of (seed, purpose, step): the number itself for a member alone on a CPU, else its bits in int64, () or,
+            for lanes that are not under vmap, (L,).
         first: First row of the slice of the batch that is run; 0 for a whole batch.
         num_rows: Rows of the slice. Draws of a tensor whose leading dim follows the batch are those of its rows.
     """
 
-    def __init__(self, key: torch.Tensor, *, first: int = 0, num_rows: int = 1) -> None:
+    def __init__(self, key: torch.Tensor | int, *, first: int = 0, num_rows: int = 1) -> None:
         self.key, self.first, self.num_rows = key, first, num_rows
 
     def uniform(self, word: int, shape: Sequence[int]) -> torch.Tensor:
         """Returns draws in [0, 1) of 24 bits, of `shape` for each key, float32."""
         num = math.prod(shape)
         per_row = num // self.num_rows if num % self.num_rows == 0 else 0
-        return uniform(self.key, word, self.first * per_row, num).reshape(*self.key.shape, *shape)
+        start = self.first * per_row
+        if isinstance(self.key, int):  # without the operator of torch, which costs more than a small draw
+            return torch.from_numpy(_draw_into(np.empty(num, np.float32), self.key, word, start)).reshape(*shape)
+        return uniform(self.key, word, start, num).reshape(*self.key.shape, *shape)

@@ -37,6 +37,8 @@ from thalweg.tasks import Task, per_example
 
 #: name under which a snapshot keeps a slot that is one number for the whole member
 _SCALAR = "scalar"
+#: tensors of at most so many numbers are updated as one: a call costs more than the arithmetic
+_SMALL = 1 << 14
 
 
 class LoopProgram(Program):
@@ -121,7 +123,7 @@ class LoopProgram(Program):
         recipe, step = member.recipe, int(self.step[index])
         rule = RULES[recipe.optimizer]
         l1, l2 = penalty_strengths(recipe)
-        weights = weight_names(module)
+        weights = weight_names(module) if l1 > 0 or l2 > 0 else frozenset()
         epoch, place = divmod(step, pace.steps_per_epoch)
         rows = torch.from_numpy(
             self.epoch_rows(member.seed, epoch)[place * pace.batch_size : (place + 1) * pace.batch_size]
@@ -137,7 +139,10 @@ class LoopProgram(Program):
         if recipe.clip_norm is not None and grads:
             grads, _ = clip_gradients(grads, recipe.clip_norm)
         self._buffers[index] = buffers
-        new, state = rule.step(params, grads, self._state[index], hyper, evaluate=self._objective(index, rows))
+        if isinstance(rule, ElementwiseRule):
+            new, state = _elementwise_step(rule, params, grads, self._state[index], hyper)
+        else:
+            new, state = rule.step(params, grads, self._state[index], hyper, evaluate=self._objective(index, rows))
         if l1 > 0 and rule.proximal:
             assert isinstance(rule, ElementwiseRule), "only elementwise rules have a diagonal metric"
             sizes = rule.step_sizes(new, state, hyper)
@@ -198,7 +203,7 @@ class LoopProgram(Program):
     @contextlib.contextmanager
     def _draws(self, member: Member, step: int, first: int = 0, num_rows: int = 1) -> Iterator[None]:
         key = draw_key(member.recipe, member.seed, step)
-        held = torch.tensor(signed(key), device=self._data.device)
+        held = key if self.settings.device == "cpu" else torch.tensor(signed(key), device=self._data.device)
         with contextlib.ExitStack() as stack:
             if ":" in member.recipe.model:
                 stack.enter_context(_seeded(key >> 1, self._data.device))
@@ -301,3 +306,28 @@ def _takes_one_core(recipe: Recipe, settings: Settings) -> bool:
     Small products would wait for Python, and a user's module may draw from torch's one generator.
     """
     return settings.device == "cpu" and recipe.model == "cnn"
+
+
+def _elementwise_step(
+    rule: ElementwiseRule,
+    params: dict[str, torch.Tensor],
+    grads: dict[str, torch.Tensor],
+    state: dict[str, Any],
+    hyper: dict[str, Any],
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Returns what `rule.step` returns, with all small tensors updated as one."""
+    small = {name: w.numel() for name, w in params.items() if w.numel() <= _SMALL}
+    if len(small) < 2:
+        return rule.step(params, grads, state, hyper)
+
+    def join(tree: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        large = {name: t for name, t in tree.items() if name not in small}
+        return {**large, "": torch.cat([tree[name].reshape(-1) for name in small])}
+
+    def part(tree: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        pieces = dict(zip(small, tree[""].split(list(small.values())), strict=True))
+        return {name: pieces[name].view(w.shape) if name in small else tree[name] for name, w in params.items()}
+
+    joined = {slot: join(state[slot]) for slot in rule.slots}
+    new, after = rule.step(join(params), join(grads), {**state, **joined}, hyper)
+    return part(new), {**after, **{slot: part(after[slot]) for slot in rule.slots}}
