@@ -17,6 +17,7 @@ from thalweg.models import (
     activation_module,
     build_cnn,
     build_mlp,
+    cnn_architecture,
     draws,
     load_module,
     mlp_architecture,
@@ -138,7 +139,9 @@ def test_a_registered_activation_can_be_built(monkeypatch, learned):
 
 @pytest.mark.parametrize(("activation", "norm"), [*itertools.product(["relu", "maxout", "prelu"], NORMS)])
 def test_cnn(activation, norm):
-    module = build_cnn((3, 9, 8), 5, [4, 6], activation=activation, norm=norm, dropout=0.2)
+    module = build_cnn(
+        cnn_architecture((3, 9, 8), 5, [4, 6], activation=activation, norm=norm, dropout=True), dropout=0.2
+    )
     with draws(0, 1):
         output = module(torch.randn(2, 3, 9, 8))
     assert output.shape == (2, 5)
@@ -148,10 +151,10 @@ def test_cnn(activation, norm):
 
 def test_cnn_names_what_does_not_fit():
     with pytest.raises(InputError, match="use an MLP"):
-        build_cnn((10,), 2, [4])
+        cnn_architecture((10,), 2, [4])
     with pytest.raises(InputError, match="at most 3 long for images of 8 x 9"):
-        build_cnn((1, 8, 9), 2, [4, 4, 4, 4])
-    assert build_cnn((1, 8, 9), 2, [4, 4, 4])(torch.zeros(1, 1, 8, 9)).shape == (1, 2)
+        cnn_architecture((1, 8, 9), 2, [4, 4, 4, 4])
+    assert build_cnn(cnn_architecture((1, 8, 9), 2, [4, 4, 4]))(torch.zeros(1, 1, 8, 9)).shape == (1, 2)
 
 
 MODEL_FILE = """

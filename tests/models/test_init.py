@@ -11,6 +11,7 @@ from thalweg.models import (
     INITS,
     build_cnn,
     build_mlp,
+    cnn_architecture,
     draws,
     init_module,
     init_parameters,
@@ -163,7 +164,7 @@ def test_a_module_gets_what_its_architecture_gets(name, dtype):
 
 
 def test_cnn():
-    module = build_cnn((2, 8, 8), 3, [16, 16], activation="relu", norm="batch", dropout=0.5)
+    module = build_cnn(cnn_architecture((2, 8, 8), 3, [16, 16], norm="batch", dropout=True), dropout=0.5)
     init_module(module, "he", 0, activation="relu")
     conv = module.get_submodule("conv2").weight
     assert isinstance(conv, nn.Parameter)

@@ -247,7 +247,7 @@ def test_cancel_ends_a_paused_run(task):
         ({}, "kernel", "the first in the order of preference"),
         ({"model": "linear", "widths": ()}, "kernel", "the first in the order of preference"),
         ({"optimizer": "muon"}, "loop", "muon is not an elementwise rule of the kernel"),
-        ({"model": "a:b", "init": "keep"}, "loop", "the kernel trains linear models and MLPs, not a:b"),
+        ({"model": "a:b", "init": "keep"}, "loop", "the kernel trains models of our own, not a:b"),
     ],
 )
 def test_the_planner_says_why(task, fields, program, reason):

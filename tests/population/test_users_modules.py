@@ -110,7 +110,7 @@ def test_vmap_agrees_with_the_loop(name, sequences):
 @pytest.fixture(scope="session")
 def images() -> Task:
     rng = np.random.default_rng(9)
-    x = rng.standard_normal((60, 1, 9, 9)).astype(np.float32)
+    x = rng.standard_normal((60, 2, 9, 8)).astype(np.float32)
     return load_task((x, (x[:, 0, :3, :3].mean((1, 2)) > 0).astype(np.int64)), kind="binary")
 
 
@@ -119,24 +119,32 @@ CNNS = {
     "batch": {"norm": "batch"},
     "layer-dropout": {"norm": "layer", "dropout": 0.3},
     "maxout": {"activation": "maxout"},
+    "prelu-batch-dropout": {"activation": "prelu", "norm": "batch", "dropout": 0.2},
+    "one-block": {"widths": (3,), "activation": "gelu"},
+    "three-blocks": {"widths": (2, 3, 4), "norm": "layer", "activation": "maxout", "activation_parameter": 3},
+    "orthogonal": {"init": "orthogonal"},
+    "lsuv": {"init": "lsuv", "norm": "batch"},
 }
 
 
-@pytest.mark.parametrize("program", ["loop", "vmap"])
+@pytest.mark.parametrize("program", ["kernel", "loop", "vmap"])
 @pytest.mark.parametrize("case", CNNS)
 def test_cnns_are_the_same_alone_and_in_company(program, case, images):
-    recipe = BASE.changed(model="cnn", widths=(3, 5), optimizer="momentum", **CNNS[case])
+    recipe = BASE.changed(**{"model": "cnn", "widths": (3, 5), "optimizer": "momentum", **CNNS[case]})
     assert PROGRAMS[program].refuses(images, recipe, Settings()) is None
     hold_to_promise_1(program, images, recipe)
 
 
+@pytest.mark.parametrize("program", ["kernel", "vmap"])
 @pytest.mark.parametrize("case", CNNS)
-def test_cnns_agree_with_the_loop(case, images):
-    recipe = BASE.changed(model="cnn", widths=(3, 5), optimizer="momentum", **CNNS[case])
-    loop, stacked = (make(p, images, [Member(recipe=recipe, seed=1)], precision="float64") for p in ("loop", "vmap"))
+def test_cnns_agree_with_the_loop(program, case, images):
+    recipe = BASE.changed(**{"model": "cnn", "widths": (3, 5), "optimizer": "momentum", **CNNS[case]})
+    loop, other = (make(p, images, [Member(recipe=recipe, seed=1)], precision="float64") for p in ("loop", program))
     advance(loop, 4)
-    advance(stacked, 4)
-    assert_close(stacked.snapshot(0), loop.snapshot(0))
+    advance(other, 4)
+    assert_close(other.snapshot(0), loop.snapshot(0))
+    x = images.validation.x
+    np.testing.assert_allclose(other.outputs([0], x)[0], loop.outputs([0], x)[0], rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("program", ["loop", "vmap"])

@@ -1,11 +1,12 @@
-"""What an MLP or a linear model is made of, as plain data: every program reads the same description."""
+"""What our models are made of, as plain data: every program reads the same description."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thalweg.core import check_choice, check_number
+from thalweg.core import InputError, check_choice, check_number
 from thalweg.models._activations import ACTIVATIONS
 
 #: what may stand between a linear layer and its activation
@@ -81,11 +82,45 @@ class DenseLayer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """An MLP: hidden layers, then a linear output. Without hidden layers it is a linear model.
+class ConvLayer:
+    """One block of a CNN: 3 x 3 convolution (padding 1) -> norm -> activation -> 2 x 2 max pooling -> dropout.
 
     Args:
-        hidden: The hidden layers, first to last.
+        in_channels: Channels of its input.
+        channels: Channels of its output, after the activation.
+        height: Of its input. width: of its input.
+        pieces: Convolved planes for each channel, as the units of a `DenseLayer`.
+        norm: none, batch or layer; over the channels * pieces planes.
+        activation: A name of `ACTIVATIONS`.
+        dropout: Whether a dropout layer follows; at most behind the last block.
+    """
+
+    in_channels: int
+    channels: int
+    height: int
+    width: int
+    pieces: int = 1
+    norm: str = "none"
+    activation: str
+    dropout: bool = False
+
+    @property
+    def num_units(self) -> int:
+        """Convolved planes, channels * pieces."""
+        return self.channels * self.pieces
+
+    @property
+    def out_dim(self) -> int:
+        """Outputs, flattened."""
+        return self.channels * (self.height // 2) * (self.width // 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network: hidden layers, then a linear output. Without hidden layers it is a linear model.
+
+    Args:
+        hidden: The hidden layers, first to last: dense ones, or blocks of a CNN.
         in_dim: Features of a row, flattened.
         output_size: Outputs: classes, or targets of a regression.
         parameters: In the order of `module.named_parameters()`.
@@ -93,7 +128,7 @@ class Architecture:
             steps only and is left out: with a fixed momentum nothing reads it.)
     """
 
-    hidden: tuple[DenseLayer, ...]
+    hidden: tuple[DenseLayer | ConvLayer, ...]
     in_dim: int
     output_size: int
     parameters: tuple[ParameterSpec, ...]
@@ -150,14 +185,8 @@ def mlp_architecture(
     check_choice("norm", norm, NORMS)
     chosen = ACTIVATIONS[activation]
     hidden: list[DenseLayer] = []
-    parameters: list[ParameterSpec] = []
-    buffers: list[BufferSpec] = []
-
-    def add(name: str, shape: tuple[int, ...], role: str, layer: int) -> None:
-        parameters.append(ParameterSpec(name=name, shape=shape, role=role, layer=layer))
-
     last = int(in_dim)
-    for i, width in enumerate(int(w) for w in widths):
+    for width in (int(w) for w in widths):
         layer = DenseLayer(
             in_dim=last,
             out_dim=width,
@@ -167,25 +196,110 @@ def mlp_architecture(
             dropout=dropout,
         )
         hidden.append(layer)
+        last = width
+    weights = [(layer.num_units, layer.in_dim) for layer in hidden]
+    return _described(hidden, "linear", weights, int(in_dim), int(output_size))
+
+
+def cnn_architecture(
+    input_shape: Sequence[int],
+    output_size: int,
+    channels: Sequence[int],
+    *,
+    activation: str = "relu",
+    norm: str = "none",
+    dropout: bool = False,
+    pieces: int | None = None,
+) -> Architecture:
+    """Returns the description of a small convolutional network.
+
+    Args:
+        input_shape: (channels, height, width) of a row.
+        output_size: Outputs.
+        channels: Channels of each block's output, first to last.
+        activation: A name of `ACTIVATIONS`.
+        norm: none, batch or layer; layer normalisation is over channels and pixels.
+        dropout: Whether dropout stands before the output layer.
+        pieces: Planes for each channel of maxout; None for the activation's default.
+    Returns:
+        The architecture; its layers are named conv1, norm1, activation1, pool1, ..., output.
+    Raises:
+        InputError: for an input that is no image, or one too small for that many poolings; for a size below 1 or an
+            unknown name.
+    Example:
+        >>> architecture = cnn_architecture((1, 8, 8), 10, [4])
+        >>> [(spec.name, spec.shape) for spec in architecture.parameters][::2]
+        [('conv1.weight', (4, 1, 3, 3)), ('output.weight', (10, 64))]
+    """
+    if len(input_shape) != 3:
+        raise InputError(
+            "input_shape", "(channels, height, width)", tuple(input_shape), "A CNN takes images; use an MLP."
+        )
+    check_number("output_size", output_size, least=1, integer=True)
+    check_choice("activation", activation, ACTIVATIONS)
+    check_choice("norm", norm, NORMS)
+    last, height, width = (int(size) for size in input_shape)
+    most = min(height, width).bit_length() - 1  # halvings until a side is gone
+    if len(channels) > most:
+        raise InputError(
+            "channels",
+            f"at most {most} long for images of {height} x {width}",
+            list(channels),
+            "Each halves them.",
+        )
+    hidden: list[ConvLayer] = []
+    for number, out in enumerate(channels, start=1):
+        check_number("channels", out, least=1, integer=True)
+        layer = ConvLayer(
+            in_channels=last,
+            channels=int(out),
+            height=height,
+            width=width,
+            pieces=ACTIVATIONS[activation].pieces if pieces is None else pieces,
+            norm=norm,
+            activation=activation,
+            dropout=dropout and number == len(channels),
+        )
+        hidden.append(layer)
+        last, height, width = layer.channels, height // 2, width // 2
+    weights = [(layer.num_units, layer.in_channels, 3, 3) for layer in hidden]
+    return _described(hidden, "conv", weights, math.prod(int(size) for size in input_shape), int(output_size))
+
+
+def _described(
+    hidden: Sequence[DenseLayer | ConvLayer],
+    kind: str,
+    weights: Sequence[tuple[int, ...]],
+    in_dim: int,
+    output_size: int,
+) -> Architecture:
+    """Returns the architecture of hidden layers whose weights have these shapes."""
+    parameters: list[ParameterSpec] = []
+    buffers: list[BufferSpec] = []
+
+    def add(name: str, shape: tuple[int, ...], role: str, layer: int) -> None:
+        parameters.append(ParameterSpec(name=name, shape=shape, role=role, layer=layer))
+
+    for i, (layer, shape) in enumerate(zip(hidden, weights, strict=True)):
         number, units = i + 1, layer.num_units
-        add(f"linear{number}.weight", (units, last), "weight", i)
-        add(f"linear{number}.bias", (units,), "bias", i)
-        if norm != "none":
+        add(f"{kind}{number}.weight", shape, "weight", i)
+        add(f"{kind}{number}.bias", (units,), "bias", i)
+        if layer.norm != "none":
             add(f"norm{number}.weight", (units,), "norm_scale", i)
             add(f"norm{number}.bias", (units,), "norm_shift", i)
-        if norm == "batch":
+        if layer.norm == "batch":
             for statistic, start in (("running_mean", 0.0), ("running_var", 1.0)):
                 name = f"norm{number}.{statistic}"
                 buffers.append(BufferSpec(name=name, shape=(units,), start=start, layer=i))
-        if chosen.learned:
+        if ACTIVATIONS[layer.activation].learned:
             add(f"activation{number}.weight", (1,), "activation", i)
-        last = width
-    add("output.weight", (int(output_size), last), "weight", len(hidden))
-    add("output.bias", (int(output_size),), "bias", len(hidden))
+    last = hidden[-1].out_dim if hidden else in_dim
+    add("output.weight", (output_size, last), "weight", len(hidden))
+    add("output.bias", (output_size,), "bias", len(hidden))
     return Architecture(
         hidden=tuple(hidden),
-        in_dim=int(in_dim),
-        output_size=int(output_size),
+        in_dim=in_dim,
+        output_size=output_size,
         parameters=tuple(parameters),
         buffers=tuple(buffers),
     )

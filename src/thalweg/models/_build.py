@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import nn
 
-from thalweg.core import InputError, check_choice, check_number
-from thalweg.models._activations import ACTIVATIONS
-from thalweg.models._architecture import BATCH_NORM_MOMENTUM, NORM_EPS, NORMS, Architecture
+from thalweg.core import check_number
+from thalweg.models._architecture import BATCH_NORM_MOMENTUM, NORM_EPS, Architecture, ConvLayer, DenseLayer
 from thalweg.models._layers import Dropout, activation_module
+
+
+def build_network(
+    architecture: Architecture, *, activation_parameter: float | None = None, dropout: float = 0.0
+) -> nn.Sequential:
+    """Returns the module of an architecture, as `build_cnn` or `build_mlp` builds it.
+
+    Example:
+        >>> from thalweg.models import mlp_architecture
+        >>> list(build_network(mlp_architecture(4, 3, []))._modules)
+        ['flatten', 'output']
+    """
+    is_cnn = any(isinstance(layer, ConvLayer) for layer in architecture.hidden)
+    build = build_cnn if is_cnn else build_mlp
+    return build(architecture, activation_parameter=activation_parameter, dropout=dropout)
 
 
 def build_mlp(
@@ -41,6 +54,7 @@ def build_mlp(
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for i, layer in enumerate(architecture.hidden):
         number = i + 1
+        assert isinstance(layer, DenseLayer)
         layers[f"linear{number}"] = nn.Linear(layer.in_dim, layer.num_units)
         if layer.norm == "batch":
             layers[f"norm{number}"] = nn.BatchNorm1d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
@@ -55,71 +69,40 @@ def build_mlp(
 
 
 def build_cnn(
-    input_shape: Sequence[int],
-    output_size: int,
-    channels: Sequence[int],
-    *,
-    activation: str = "relu",
-    activation_parameter: float | None = None,
-    norm: str = "none",
-    dropout: float = 0.0,
+    architecture: Architecture, *, activation_parameter: float | None = None, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Returns a small convolutional network, in training mode, with torch's own initialisation.
+    """Returns the module of a CNN's architecture, in training mode, with torch's own initialisation.
 
-    For each entry of `channels`: 3 x 3 convolution (padding 1) -> norm -> activation -> 2 x 2 max pooling;
-    then dropout and a linear output. Layer normalisation is over channels and places (GroupNorm with one
-    group).
+    Each block is a 3 x 3 convolution (padding 1) -> norm -> activation -> 2 x 2 max pooling; then dropout and a linear
+    output. Layer normalisation is over channels and places (GroupNorm with one group).
 
     Args:
-        input_shape: (channels, height, width) of a row.
-        output_size: Outputs.
-        channels: Channels of each convolution's output, first to last.
-        activation: A name of `ACTIVATIONS`.
+        architecture: What to build, of at least one block.
         activation_parameter: For leaky_relu, elu and (its start) prelu; None for the default.
-        norm: none, batch or layer.
-        dropout: Rate before the output layer; 0 leaves the layer out.
+        dropout: Rate before the output layer; only read where the architecture has it.
     Returns:
-        A module (B, channels, height, width) -> (B, output_size).
+        A module (B, channels, height, width) -> (B, output_size), whose `named_parameters()` are
+        `architecture.parameters`, in order.
     Raises:
-        InputError: for an input that is no image, or one too small for that many poolings.
+        InputError: for a rate outside [0, 1).
     Example:
-        >>> list(build_cnn((1, 8, 8), 10, [4], norm="batch")._modules)
+        >>> from thalweg.models import cnn_architecture
+        >>> list(build_cnn(cnn_architecture((1, 8, 8), 10, [4], norm="batch"))._modules)
         ['conv1', 'norm1', 'activation1', 'pool1', 'flatten', 'output']
     """
-    if len(input_shape) != 3:
-        raise InputError(
-            "input_shape", "(channels, height, width)", tuple(input_shape), "A CNN takes images; use an MLP."
-        )
-    check_number("output_size", output_size, least=1, integer=True)
     check_number("dropout", dropout, least=0, below=1)
-    check_choice("activation", activation, ACTIVATIONS)
-    check_choice("norm", norm, NORMS)
-    pieces = ACTIVATIONS[activation].pieces
-    if pieces > 1 and activation_parameter is not None:
-        pieces = int(activation_parameter)
-    last, height, width = (int(n) for n in input_shape)
-    most = min(height, width).bit_length() - 1  # halvings until a side is gone
-    if len(channels) > most:
-        raise InputError(
-            "channels",
-            f"at most {most} long for images of {height} x {width}",
-            list(channels),
-            "Each halves them.",
-        )
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, out in enumerate(channels, start=1):
-        check_number("channels", out, least=1, integer=True)
-        units = int(out) * pieces
-        layers[f"conv{number}"] = nn.Conv2d(last, units, 3, padding=1)
-        if norm == "batch":
-            layers[f"norm{number}"] = nn.BatchNorm2d(units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
-        elif norm == "layer":
-            layers[f"norm{number}"] = nn.GroupNorm(1, units, eps=NORM_EPS)
-        layers[f"activation{number}"] = activation_module(activation, activation_parameter)
+    for number, layer in enumerate(architecture.hidden, start=1):
+        assert isinstance(layer, ConvLayer)
+        layers[f"conv{number}"] = nn.Conv2d(layer.in_channels, layer.num_units, 3, padding=1)
+        if layer.norm == "batch":
+            layers[f"norm{number}"] = nn.BatchNorm2d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+        elif layer.norm == "layer":
+            layers[f"norm{number}"] = nn.GroupNorm(1, layer.num_units, eps=NORM_EPS)
+        layers[f"activation{number}"] = activation_module(layer.activation, activation_parameter)
         layers[f"pool{number}"] = nn.MaxPool2d(2)
-        last, height, width = int(out), height // 2, width // 2
     layers["flatten"] = nn.Flatten()
-    if dropout > 0:
+    if architecture.hidden[-1].dropout:
         layers["dropout"] = Dropout(dropout)
-    layers["output"] = nn.Linear(last * height * width, int(output_size))
+    layers["output"] = nn.Linear(architecture.hidden[-1].out_dim, architecture.output_size)
     return nn.Sequential(layers)

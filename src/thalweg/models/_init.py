@@ -17,7 +17,7 @@ from torch import nn
 from thalweg.core import InputError, Purpose, check_choice, check_number, derive_key
 from thalweg.models._activations import ACTIVATIONS
 from thalweg.models._architecture import Architecture
-from thalweg.models._build import build_mlp
+from thalweg.models._build import build_network
 
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
 
@@ -144,8 +144,8 @@ def init_parameters(
         seed: Of the member.
         scale: The value for `constant`, the standard deviation for `normal`, a factor on the weights for the
             others (`zeros` has no use for it); None for the default.
-        activation_parameter: As in `build_mlp`.
-        batch: Inputs (B, D), read by `lsuv` alone.
+        activation_parameter: As in `build_network`.
+        batch: Inputs (B, ...), read by `lsuv` alone.
     Returns:
         Parameter name -> float32 tensor, in the order of `architecture.parameters`.
     Raises:
@@ -184,7 +184,7 @@ def init_parameters(
         params[spec.name] = w
     if name == "lsuv":
         # built with dropout 0, so that no layer needs a stream
-        module = build_mlp(architecture, activation_parameter=activation_parameter)
+        module = build_network(architecture, activation_parameter=activation_parameter)
         module.load_state_dict(params, strict=False)
         _unit_variance(module, batch, scale)
         params = {k: w.detach() for k, w in module.named_parameters()}

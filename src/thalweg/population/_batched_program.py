@@ -12,9 +12,9 @@ from torch.func import vmap
 from thalweg.models import ACTIVATIONS, BATCH_NORM_MOMENTUM, NORM_EPS, Architecture, DenseLayer, activation_module
 from thalweg.population._contract import Settings
 from thalweg.population._draws import Draws
-from thalweg.population._kernel_program import dense_architecture
 from thalweg.population._lanes import Batch, LaneState, Tensors
 from thalweg.population._machine import half_precision
+from thalweg.population._modules import architecture_of
 from thalweg.population._products import stacked_linear
 from thalweg.population._stacked import Stack, StackedProgram
 from thalweg.recipes import Recipe
@@ -44,7 +44,7 @@ class BatchedProgram(StackedProgram):
         return not buffer.endswith("num_batches_tracked")  # with a fixed momentum nothing reads it
 
     def _network(self, recipe: Recipe) -> _Network:
-        return _Network(dense_architecture(recipe, self.task.input_shape, self.task.output_size), recipe)
+        return _Network(architecture_of(recipe, self.task.input_shape, self.task.output_size), recipe)
 
     def _model_gradients(self, stack: Stack, state: LaneState, batch: Batch) -> tuple[torch.Tensor, Tensors, Tensors]:
         recipe = stack.recipe

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numba import njit
 
 from thalweg.population._kernel_cache import kept_in_cache
-
-
-def _pool(x: Any, out: Any, place: Any) -> None:
-    """Takes the maxima of (N, H, W) by 2 x 2 and the place of each in its window, row by row; a NaN is the largest."""
-    zero, one, two = np.uint8(0), np.uint8(1), np.uint8(2)
-    for n in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            upper, lower, largest, where = x[n, 2 * i], x[n, 2 * i + 1], out[n, i], place[n, i]
-            for j in range(out.shape[2]):
-                a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
-                b_wins = b > a or b != b
-                d_wins = d > c or d != d
-                first, second = b if b_wins else a, d if d_wins else c
-                second_wins = second > first or second != second
-                largest[j] = second if second_wins else first
-                right = d_wins if second_wins else b_wins
-                where[j] = (two if second_wins else zero) + (one if right else zero)
-
-
-def _unpool(grad: Any, place: Any, found: Any) -> None:
-    zero = grad.dtype.type(0)
-    for n in range(grad.shape[0]):
-        for i in range(grad.shape[1]):
-            for j in range(grad.shape[2]):
-                at, g = place[n, i, j], grad[n, i, j]
-                found[n, 2 * i, 2 * j] = g if at == 0 else zero
-                found[n, 2 * i, 2 * j + 1] = g if at == 1 else zero
-                found[n, 2 * i + 1, 2 * j] = g if at == 2 else zero
-                found[n, 2 * i + 1, 2 * j + 1] = g if at == 3 else zero
-
+from thalweg.population._kernel_conv import pool, unpool
 
 with kept_in_cache():
-    _pool_planes = njit(nogil=True, cache=True, error_model="numpy")(_pool)
-    _unpool_planes = njit(nogil=True, cache=True, error_model="numpy")(_unpool)
+    _pool_planes = njit(nogil=True, cache=True)(pool.py_func)
+    _unpool_planes = njit(nogil=True, cache=True)(unpool.py_func)
 
 
 def _planes(t: torch.Tensor) -> Any:

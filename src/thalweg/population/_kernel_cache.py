@@ -20,7 +20,7 @@ def _find_cache() -> Path:
     serves where the package itself is installed read-only.
     """
     package = Path(__file__).resolve().parents[1]
-    pieces = [package / "core/_elementwise.py", package / "tasks/_losses.py"]
+    pieces = [package / "core/_elementwise.py", package / "core/_float32.py", package / "tasks/_losses.py"]
     pieces += sorted((package / "population").glob("_kernel*.py"))
     for room in ("models", "optim"):
         pieces += sorted((package / room).glob("_*.py"))

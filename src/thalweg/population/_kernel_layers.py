@@ -1,24 +1,40 @@
-"""A dense network forward and backward, in compiled form: matrix products by BLAS, the rest in fused loops."""
+"""A network forward and backward, in compiled form: matrix products by BLAS, the rest in fused loops.
+
+Layers are dense, or, where they have a height and a width, blocks of a 3 x 3 convolution and 2 x 2 max pooling.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
-from numba.extending import intrinsic
+from numba import njit
+from numba.extending import register_jitable
 
 from thalweg.core import GAMMA
 from thalweg.models import BATCH_NORM_MOMENTUM, NORM_EPS
+from thalweg.population._kernel_conv import (
+    channel_batch_norm,
+    channel_norm_backward,
+    conv_space,
+    convolution,
+    convolution_backward,
+    image_norm,
+    pool,
+    unpool,
+)
 from thalweg.population._kernel_pieces import MATH, apply_slope, apply_value, parameter_slope
+from thalweg.population._kernel_views import cube, stretch, view
 
-#: columns of a layer's row; -1 marks what the layer does not have
-(IN, OUT, PIECES, NORM, ACTIVATION, WEIGHT, BIAS, SCALE, SHIFT, SLOPE, MEAN, VAR) = range(12)
-NUM_COLUMNS = 12
+#: columns of a layer's row; -1 marks what the layer does not have. IN and OUT count units, or channels where HEIGHT and
+#: WIDTH, of the block's input, are not 0; DROPOUT is the number of the dropout layer that follows.
+(IN, OUT, PIECES, NORM, ACTIVATION, WEIGHT, BIAS, SCALE, SHIFT, SLOPE, MEAN, VAR, HEIGHT, WIDTH, DROPOUT) = range(15)
+NUM_COLUMNS = 15
 NORM_NONE, NORM_BATCH, NORM_LAYER = 0, 1, 2
 
 #: columns of a layer's scratch row
-(LINEAR, NORMED, ACTIVE, MASK, HIDDEN, GRAD_OUT, GRAD_LINEAR, XHAT, STATS) = range(9)
+(LINEAR, NORMED, ACTIVE, POOLED, PLACE, MASK, HIDDEN, GRAD_OUT, GRAD_ACTIVE, GRAD_LINEAR, XHAT, STATS, SPACE) = range(
+    13
+)
+NUM_PARTS = 13
 
 
 # ---- counter-based draws (core/_streams in compiled form) -----------------------------------------------------------
@@ -51,37 +67,6 @@ def _dropout_mask(mask, key, rate):
         mask[i] = keep if draw >= threshold else zero
 
 
-# ---- views -----------------------------------------------------------------------------------------------------------
-# They are made from addresses: numba's slices and reshapes count references atomically and call into C, which took a
-# third of the time of a small network's step. Whoever calls the kernel holds the arrays.
-
-
-def _address(typingctx: Any, array: Any, start: Any) -> Any:
-    """Returns the address of element `start` of a contiguous array."""
-    pointer = types.CPointer(array.dtype)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.gep(data, [args[1]])
-
-    return pointer(array, types.intp), generate
-
-
-_address_of: Any = intrinsic(_address)
-
-
-@njit(inline="always")
-def view(array, start, rows, columns):
-    """Returns the (rows, columns) matrix that begins at element `start` of a contiguous array."""
-    return carray(_address_of(array, start), (rows, columns))
-
-
-@njit(inline="always")
-def stretch(array, start, size):
-    """Returns the `size` elements that begin at `start` of a contiguous array."""
-    return carray(_address_of(array, start), (size,))
-
-
 # ---- forward and backward -------------------------------------------------------------------------------------------
 
 
@@ -89,22 +74,50 @@ def stretch(array, start, size):
 def lay_out_scratch(layers, B):
     """Returns offsets of every layer's working arrays in one scratch buffer, and its size."""
     L = layers.shape[0]
-    offsets = np.zeros((L, 9), np.int64)
+    offsets = np.zeros((L, NUM_PARTS), np.int64)
     top = 0
     for k in range(L):
-        wide = layers[k, OUT] * layers[k, PIECES]
-        for column in range(9):
+        row = layers[k]
+        is_conv = row[HEIGHT] > 0
+        pixels = row[HEIGHT] * row[WIDTH] if is_conv else 1
+        wide = row[OUT] * row[PIECES]
+        for column in range(NUM_PARTS):
             offsets[k, column] = top
             if column == STATS:
                 size = 2 * max(B, wide)
             elif column in (LINEAR, NORMED, GRAD_LINEAR, XHAT):
-                size = B * wide
+                size = B * wide * pixels
+            elif column in (ACTIVE, GRAD_ACTIVE):
+                size = B * row[OUT] * pixels
+            elif column == SPACE:
+                size = conv_space(row[IN], wide, row[HEIGHT], row[WIDTH]) if is_conv else 0
+            elif column in (POOLED, PLACE) and not is_conv:
+                size = 0
             else:
-                size = B * layers[k, OUT]
+                size = B * num_given(row)
             top += (size + 15) // 16 * 16
-        if layers[k, PIECES] == 1:  # of one shape, and one is made from the other in place
-            offsets[k, GRAD_LINEAR] = offsets[k, GRAD_OUT]
+        # of one shape, and one is made from the other in place
+        if not is_conv:
+            offsets[k, GRAD_ACTIVE] = offsets[k, GRAD_OUT]
+        if row[PIECES] == 1:
+            offsets[k, GRAD_LINEAR] = offsets[k, GRAD_ACTIVE]
     return offsets, top
+
+
+@register_jitable
+def num_given(row):
+    """Returns how many numbers a layer gives to the next one for each row of the batch."""
+    if row[HEIGHT] > 0:
+        return row[OUT] * (row[HEIGHT] // 2) * (row[WIDTH] // 2)
+    return row[OUT]
+
+
+@njit(nogil=True)
+def _given_at(row, at, rate):
+    """Returns where in the scratch lies what a layer gives to the next one."""
+    if rate > 0 and row[DROPOUT] >= 0:
+        return at[HIDDEN]
+    return at[POOLED] if row[HEIGHT] > 0 else at[ACTIVE]
 
 
 @njit(nogil=True, error_model="numpy", fastmath=MATH)
@@ -210,38 +223,77 @@ def _norm_backward(g, xhat, scale, grad_scale, grad_shift, stats, per_batch):
 def forward(layers, theta, buffers, x, scratch, offsets, training, rate, key, slope):
     """Fills the scratch with every layer's values; the output is the last layer's LINEAR."""
     B = x.shape[0]
-    h = x
-    for k in range(layers.shape[0]):
-        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * 9, 9)
+    L = layers.shape[0]
+    h, h_at = stretch(x, 0, x.size), 0  # what a layer reads: the batch, or the scratch
+    for k in range(L):
+        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * NUM_PARTS, NUM_PARTS)
         wide = row[OUT] * row[PIECES]
-        z = view(scratch, at[LINEAR], B, wide)
-        np.dot(h, view(theta, row[WEIGHT], row[IN], wide), z)
-        _add_bias(z, stretch(theta, row[BIAS], wide))
-        if k + 1 == layers.shape[0]:
+        bias = stretch(theta, row[BIAS], wide)
+        pixels = 1
+        if row[HEIGHT] > 0:
+            H, W = row[HEIGHT], row[WIDTH]
+            pixels = H * W
+            below = stretch(h, h_at, B * row[IN] * pixels)
+            weight = stretch(theta, row[WEIGHT], wide * row[IN] * 9)
+            space = stretch(scratch, at[SPACE], conv_space(row[IN], wide, H, W))
+            z = stretch(scratch, at[LINEAR], B * wide * pixels)
+            convolution(below, weight, bias, B, row[IN], wide, H, W, space, z)
+        else:
+            product = view(scratch, at[LINEAR], B, wide)
+            np.dot(view(h, h_at, B, row[IN]), view(theta, row[WEIGHT], row[IN], wide), product)
+            _add_bias(product, bias)
+        if k + 1 == L:
             break
         u = at[LINEAR]
         if row[NORM] != NORM_NONE:
             u = at[NORMED]
-            normed, xhat = view(scratch, u, B, wide), view(scratch, at[XHAT], B, wide)
-            scale, shift = stretch(theta, row[SCALE], wide), stretch(theta, row[SHIFT], wide)
-            stats = stretch(scratch, at[STATS], 2 * max(B, wide))
-            if row[NORM] == NORM_BATCH:
-                mean, var = stretch(buffers, row[MEAN], wide), stretch(buffers, row[VAR], wide)
-                _batch_norm(z, xhat, normed, scale, shift, mean, var, stats, training)
-            else:
-                _layer_norm(z, xhat, normed, scale, shift, stats)
-        size = B * row[OUT]
+            _norm(row, at, theta, buffers, scratch, B, wide, pixels, training)
+        size = B * row[OUT] * pixels
         if row[PIECES] > 1:
-            _maxout(view(scratch, u, B, wide), view(scratch, at[ACTIVE], B, row[OUT]), row[PIECES])
+            _maxout(scratch, u, at[ACTIVE], B * row[OUT], row[PIECES], pixels)
         else:
             p = theta[row[SLOPE]] if row[SLOPE] >= 0 else slope
             apply_value(row[ACTIVATION], stretch(scratch, u, size), stretch(scratch, at[ACTIVE], size), p)
-        h = view(scratch, at[ACTIVE], B, row[OUT])
-        if training and rate > 0:
+        given = at[ACTIVE]
+        if row[HEIGHT] > 0:
+            given = at[POOLED]
+            planes, down, across = B * row[OUT], row[HEIGHT] // 2, row[WIDTH] // 2
+            pool(
+                cube(scratch, at[ACTIVE], planes, row[HEIGHT], row[WIDTH]),
+                cube(scratch, given, planes, down, across),
+                cube(scratch, at[PLACE], planes, down, across),
+            )
+        if training and rate > 0 and row[DROPOUT] >= 0:
+            size = B * num_given(row)
             mask = stretch(scratch, at[MASK], size)
-            _dropout_mask(mask, chain_key(key, k), rate)
-            _multiply(stretch(scratch, at[ACTIVE], size), mask, stretch(scratch, at[HIDDEN], size))
-            h = view(scratch, at[HIDDEN], B, row[OUT])
+            _dropout_mask(mask, chain_key(key, row[DROPOUT]), rate)
+            _multiply(stretch(scratch, given, size), mask, stretch(scratch, at[HIDDEN], size))
+            given = at[HIDDEN]
+        h, h_at = scratch, given
+
+
+@njit(nogil=True)
+def _norm(row, at, theta, buffers, scratch, B, wide, pixels, training):
+    """Writes NORMED, XHAT and STATS of a layer from its LINEAR."""
+    scale, shift = stretch(theta, row[SCALE], wide), stretch(theta, row[SHIFT], wide)
+    stats = stretch(scratch, at[STATS], 2 * max(B, wide))
+    if row[HEIGHT] > 0:
+        size = B * wide * pixels
+        z, xhat = stretch(scratch, at[LINEAR], size), stretch(scratch, at[XHAT], size)
+        normed = stretch(scratch, at[NORMED], size)
+        if row[NORM] == NORM_BATCH:
+            mean, var = stretch(buffers, row[MEAN], wide), stretch(buffers, row[VAR], wide)
+            channel_batch_norm(z, xhat, normed, scale, shift, mean, var, stats, B, pixels, training)
+        else:
+            image_norm(z, xhat, normed, scale, shift, stats, B, pixels)
+    else:
+        z, xhat = view(scratch, at[LINEAR], B, wide), view(scratch, at[XHAT], B, wide)
+        normed = view(scratch, at[NORMED], B, wide)
+        if row[NORM] == NORM_BATCH:
+            mean, var = stretch(buffers, row[MEAN], wide), stretch(buffers, row[VAR], wide)
+            _batch_norm(z, xhat, normed, scale, shift, mean, var, stats, training)
+        else:
+            _layer_norm(z, xhat, normed, scale, shift, stats)
 
 
 @njit(nogil=True, fastmath=MATH)
@@ -251,29 +303,30 @@ def _multiply(a, b, out):
 
 
 @njit(nogil=True)
-def _maxout(u, a, pieces):
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            top = u[i, j * pieces]
+def _maxout(scratch, u, a, groups, pieces, pixels):
+    """Takes the largest of each group of neighbouring units, or planes of pixels, from u on; writes from a on."""
+    for group in range(groups):
+        for i in range(pixels):
+            first = u + group * pieces * pixels + i
+            top = scratch[first]
             for q in range(1, pieces):
-                if u[i, j * pieces + q] > top:
-                    top = u[i, j * pieces + q]
-            a[i, j] = top
+                top = max(top, scratch[first + q * pixels])
+            scratch[a + group * pixels + i] = top
 
 
 @njit(nogil=True)
-def _maxout_backward(u, g_out, g, pieces):
-    # the first winner takes the gradient, as torch.max does
-    zero = g.dtype.type(0.0)
-    for i in range(g_out.shape[0]):
-        for j in range(g_out.shape[1]):
-            best = j * pieces
+def _maxout_backward(scratch, u, g_active, g, groups, pieces, pixels):
+    """Gives the gradient to the first winner, as torch.max does."""
+    for group in range(groups):
+        for i in range(pixels):
+            first = group * pieces * pixels + i
+            best = first
             for q in range(1, pieces):
-                g[i, j * pieces + q] = zero
-                if u[i, j * pieces + q] > u[i, best]:
-                    best = j * pieces + q
-            g[i, j * pieces] = zero
-            g[i, best] = g_out[i, j]
+                if scratch[u + first + q * pixels] > scratch[u + best]:
+                    best = first + q * pixels
+            for q in range(pieces):
+                scratch[g + first + q * pixels] = 0
+            scratch[g + best] = scratch[g_active + group * pixels + i]
 
 
 @njit(nogil=True, error_model="numpy", fastmath=MATH)
@@ -297,42 +350,87 @@ def backward(layers, theta, x, scratch, offsets, grad, rate, slope):
     B = x.shape[0]
     L = layers.shape[0]
     for k in range(L - 1, -1, -1):
-        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * 9, 9)
+        row, at = stretch(layers, k * NUM_COLUMNS, NUM_COLUMNS), stretch(offsets, k * NUM_PARTS, NUM_PARTS)
         wide = row[OUT] * row[PIECES]
-        g = view(scratch, at[GRAD_LINEAR], B, wide)
+        is_conv = row[HEIGHT] > 0
+        pixels = row[HEIGHT] * row[WIDTH] if is_conv else 1
         if k + 1 < L:
-            size = B * row[OUT]
-            g_out = stretch(scratch, at[GRAD_OUT], size)
-            u = at[LINEAR] if row[NORM] == NORM_NONE else at[NORMED]
-            if rate > 0:
-                _multiply(g_out, stretch(scratch, at[MASK], size), g_out)
-            if row[PIECES] > 1:
-                _maxout_backward(view(scratch, u, B, wide), view(scratch, at[GRAD_OUT], B, row[OUT]), g, row[PIECES])
-            else:  # in place: GRAD_LINEAR is GRAD_OUT
-                flat_u = stretch(scratch, u, size)
-                p = theta[row[SLOPE]] if row[SLOPE] >= 0 else slope
-                if row[SLOPE] >= 0:
-                    total = theta.dtype.type(0.0)
-                    for i in range(size):
-                        total += g_out[i] * parameter_slope(flat_u[i], p)
-                    grad[row[SLOPE]] = total
-                apply_slope(row[ACTIVATION], flat_u, stretch(scratch, at[ACTIVE], size), g_out, p)
-            if row[NORM] != NORM_NONE:
-                _norm_backward(
-                    g,
-                    view(scratch, at[XHAT], B, wide),
-                    stretch(theta, row[SCALE], wide),
-                    stretch(grad, row[SCALE], wide),
-                    stretch(grad, row[SHIFT], wide),
-                    stretch(scratch, at[STATS], 2 * max(B, wide)),
-                    row[NORM] == NORM_BATCH,
-                )
-        h = x
+            _block_backward(row, at, theta, scratch, grad, B, wide, pixels, rate, slope)
+        h, h_at = stretch(x, 0, x.size), 0
         if k > 0:
-            below = offsets[k - 1, HIDDEN if rate > 0 else ACTIVE]
-            h = view(scratch, below, B, row[IN])
-        np.dot(h.T, g, view(grad, row[WEIGHT], row[IN], wide))
-        _column_sums(g, stretch(grad, row[BIAS], wide))
-        if k > 0:
-            weight = view(theta, row[WEIGHT], row[IN], wide)
-            np.dot(g, weight.T, view(scratch, offsets[k - 1, GRAD_OUT], B, row[IN]))
+            below = stretch(layers, (k - 1) * NUM_COLUMNS, NUM_COLUMNS)
+            h, h_at = scratch, _given_at(below, stretch(offsets, (k - 1) * NUM_PARTS, NUM_PARTS), rate)
+        bias = stretch(grad, row[BIAS], wide)
+        if is_conv:
+            H, W = row[HEIGHT], row[WIDTH]
+            size = B * row[IN] * pixels
+            num_weights = wide * row[IN] * 9
+            convolution_backward(
+                stretch(h, h_at, size),
+                stretch(scratch, at[GRAD_LINEAR], B * wide * pixels),
+                stretch(theta, row[WEIGHT], num_weights),
+                stretch(grad, row[WEIGHT], num_weights),
+                bias,
+                B,
+                row[IN],
+                wide,
+                H,
+                W,
+                stretch(scratch, at[SPACE], conv_space(row[IN], wide, H, W)),
+                k > 0,
+                stretch(scratch, offsets[max(k - 1, 0), GRAD_OUT], size),
+            )
+        else:
+            g = view(scratch, at[GRAD_LINEAR], B, wide)
+            np.dot(view(h, h_at, B, row[IN]).T, g, view(grad, row[WEIGHT], row[IN], wide))
+            _column_sums(g, bias)
+            if k > 0:
+                weight = view(theta, row[WEIGHT], row[IN], wide)
+                np.dot(g, weight.T, view(scratch, offsets[k - 1, GRAD_OUT], B, row[IN]))
+
+
+@njit(nogil=True)
+def _block_backward(row, at, theta, scratch, grad, B, wide, pixels, rate, slope):
+    """Makes GRAD_LINEAR of a hidden layer from its GRAD_OUT: dropout, pooling, activation and norm, backward."""
+    if rate > 0 and row[DROPOUT] >= 0:
+        size = B * num_given(row)
+        given = stretch(scratch, at[GRAD_OUT], size)
+        _multiply(given, stretch(scratch, at[MASK], size), given)
+    size = B * row[OUT] * pixels
+    if row[HEIGHT] > 0:
+        H, W = row[HEIGHT], row[WIDTH]
+        if H % 2 or W % 2:
+            odd = stretch(scratch, at[GRAD_ACTIVE], size)
+            for i in range(size):
+                odd[i] = 0
+        planes, down, across = B * row[OUT], H // 2, W // 2
+        unpool(
+            cube(scratch, at[GRAD_OUT], planes, down, across),
+            cube(scratch, at[PLACE], planes, down, across),
+            cube(scratch, at[GRAD_ACTIVE], planes, H, W),
+        )
+    u = at[LINEAR] if row[NORM] == NORM_NONE else at[NORMED]
+    if row[PIECES] > 1:
+        _maxout_backward(scratch, u, at[GRAD_ACTIVE], at[GRAD_LINEAR], B * row[OUT], row[PIECES], pixels)
+    else:  # in place: GRAD_LINEAR is GRAD_ACTIVE
+        flat_u, g_active = stretch(scratch, u, size), stretch(scratch, at[GRAD_ACTIVE], size)
+        p = theta[row[SLOPE]] if row[SLOPE] >= 0 else slope
+        if row[SLOPE] >= 0:
+            total = theta.dtype.type(0.0)
+            for i in range(size):
+                total += g_active[i] * parameter_slope(flat_u[i], p)
+            grad[row[SLOPE]] = total
+        apply_slope(row[ACTIVATION], flat_u, stretch(scratch, at[ACTIVE], size), g_active, p)
+    if row[NORM] == NORM_NONE:
+        return
+    scale = stretch(theta, row[SCALE], wide)
+    grad_scale, grad_shift = stretch(grad, row[SCALE], wide), stretch(grad, row[SHIFT], wide)
+    stats = stretch(scratch, at[STATS], 2 * max(B, wide))
+    per_batch = row[NORM] == NORM_BATCH
+    if row[HEIGHT] > 0:
+        size = B * wide * pixels
+        g, xhat = stretch(scratch, at[GRAD_LINEAR], size), stretch(scratch, at[XHAT], size)
+        channel_norm_backward(g, xhat, scale, grad_scale, grad_shift, stats, B, pixels, per_batch)
+    else:
+        g2, xhat2 = view(scratch, at[GRAD_LINEAR], B, wide), view(scratch, at[XHAT], B, wide)
+        _norm_backward(g2, xhat2, scale, grad_scale, grad_shift, stats, per_batch)

@@ -1,4 +1,4 @@
-"""The `kernel` program: dense networks on a CPU, member by member, one core each."""
+"""The `kernel` program: our own models on a CPU, member by member, one core each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from functools import cache
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import torch
 from threadpoolctl import ThreadpoolController
 
-from thalweg.core import Purpose, derive_key, epoch_order
-from thalweg.models import ACTIVATIONS, Architecture, init_parameters, mlp_architecture
+from thalweg.core import Purpose, derive_key
+from thalweg.models import ACTIVATIONS, Architecture, ConvLayer
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel, _kernel_layers, _kernel_pieces
 from thalweg.population._contract import (
@@ -27,11 +26,13 @@ from thalweg.population._contract import (
     penalty_strengths,
     shared_bytes,
 )
+from thalweg.population._modules import architecture_of, initial_parameters
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
 _NORMS = {"none": _kernel_layers.NORM_NONE, "batch": _kernel_layers.NORM_BATCH, "layer": _kernel_layers.NORM_LAYER}
-_PREDICT_CHUNK = 256
+#: rows that are predicted at a time, so that what layers keep of them fits into the cache
+_CHUNK, _CONV_CHUNK = 256, 16
 #: segments start on a boundary of 16 numbers, so that the same shapes have the same alignment
 _ALIGN = 16
 
@@ -45,11 +46,15 @@ class _Packing:
         self.buffer_places, self.buffer_size = _lay_out(architecture.buffers)
         self.layers = _layer_table(architecture, self.places, self.buffer_places)
         self.num_parameters = architecture.num_params
+        is_cnn = any(isinstance(layer, ConvLayer) for layer in architecture.hidden)
+        self.chunk = _CONV_CHUNK if is_cnn else _CHUNK
 
     def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns views of a flat vector by parameter name, in torch's layout; weights lie there as (in, out)."""
+        """Returns views of a flat vector by parameter name, in torch's layout; matrices lie there as (in, out)."""
+        views = {name: flat[at : at + math.prod(shape)] for name, (at, shape) in self.places.items()}
         return {
-            name: flat[at : at + math.prod(shape)].reshape(shape[::-1]).T for name, (at, shape) in self.places.items()
+            name: views[name].reshape(shape[::-1]).T if len(shape) == 2 else views[name].reshape(shape)
+            for name, (_, shape) in self.places.items()
         }
 
     def unpack_buffers(self, flat: np.ndarray) -> dict[str, np.ndarray]:
@@ -69,7 +74,7 @@ def _lay_out(specs: Sequence[Any]) -> tuple[dict[str, tuple[int, tuple[int, ...]
 
 
 def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_places: dict[str, Any]) -> np.ndarray:
-    """Returns the (L, 12) rows that the kernel reads, in the order of the layers."""
+    """Returns the (L, 15) rows that the kernel reads, in the order of the layers."""
     k = _kernel_layers
     by_role: dict[tuple[int, str], int] = {}
     for spec in architecture.parameters:
@@ -78,6 +83,7 @@ def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_plac
         by_role[spec.layer, "running_var" if spec.start else "running_mean"] = buffer_places[spec.name][0]
     num_layers = len(architecture.hidden) + 1
     table = np.full((num_layers, k.NUM_COLUMNS), -1, np.int64)
+    table[:, k.HEIGHT] = table[:, k.WIDTH] = 0
     for index in range(num_layers):
         row = table[index]
         row[k.WEIGHT], row[k.BIAS] = by_role[index, "weight"], by_role[index, "bias"]
@@ -86,8 +92,19 @@ def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_plac
             row[k.OUT], row[k.PIECES], row[k.NORM] = architecture.output_size, 1, k.NORM_NONE
             continue
         layer = architecture.hidden[index]
-        row[k.IN], row[k.OUT], row[k.PIECES] = layer.in_dim, layer.out_dim, layer.pieces
-        row[k.NORM] = _NORMS[layer.norm]
+        if isinstance(layer, ConvLayer):
+            row[k.IN], row[k.OUT], row[k.HEIGHT], row[k.WIDTH] = (
+                layer.in_channels,
+                layer.channels,
+                layer.height,
+                layer.width,
+            )
+            dropout = 0  # the only one of a CNN
+        else:
+            row[k.IN], row[k.OUT] = layer.in_dim, layer.out_dim
+            dropout = index
+        row[k.PIECES], row[k.NORM] = layer.pieces, _NORMS[layer.norm]
+        row[k.DROPOUT] = dropout if layer.dropout else -1
         row[k.ACTIVATION] = _kernel_pieces.KERNEL_ACTIVATIONS.index(layer.activation)
         for column, role in (
             (k.SCALE, "norm_scale"),
@@ -114,7 +131,7 @@ class _State:
 
 
 class KernelProgram(Program):
-    """Dense networks on a CPU, member by member (see `_kernel`)."""
+    """Linear models, MLPs and CNNs on a CPU, member by member (see `_kernel`)."""
 
     name: ClassVar[str] = "kernel"
 
@@ -136,8 +153,8 @@ class KernelProgram(Program):
         """Returns why the kernel cannot run a recipe, or None where it can."""
         if settings.device != "cpu" or settings.precision not in ("float32", "float64"):
             return f"the kernel runs on a CPU in float32 or float64, not on {settings.device} in {settings.precision}"
-        if recipe.model not in ("linear", "mlp"):
-            return f"the kernel trains linear models and MLPs, not {recipe.model}"
+        if ":" in recipe.model:
+            return f"the kernel trains models of our own, not {recipe.model}"
         if recipe.optimizer not in _kernel_pieces.KERNEL_RULES:
             return f"{recipe.optimizer} is not an elementwise rule of the kernel"
         if recipe.activation not in _kernel_pieces.KERNEL_ACTIVATIONS:
@@ -152,12 +169,12 @@ class KernelProgram(Program):
     @classmethod
     def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
         """Returns what members take of the memory: flat vectors, and the scratch of those that are in training."""
-        packing = _Packing(dense_architecture(recipe, task.input_shape, task.output_size))
+        packing = _Packing(architecture_of(recipe, task.input_shape, task.output_size))
         slots = len(cast(ElementwiseRule, RULES[recipe.optimizer]).slots)
         state = packing.size * (1 + slots) + packing.buffer_size
         batch = Pace.of(recipe, len(task.train.rows)).batch_size
         lay_out = _kernel_layers.lay_out_scratch.py_func  # called once: not worth a compilation
-        train, predict = (int(lay_out(packing.layers, rows)[1]) for rows in (batch, _PREDICT_CHUNK))
+        train, predict = (int(lay_out(packing.layers, rows)[1]) for rows in (batch, packing.chunk))
         training = packing.size + train + batch * math.prod(task.input_shape)
         outputs = len(task.validation.rows) * task.output_size
         real = settings.dtype.itemsize
@@ -170,7 +187,7 @@ class KernelProgram(Program):
 
     def _add(self, index: int, member: Member) -> None:
         recipe = member.recipe
-        architecture = dense_architecture(recipe, self.task.input_shape, self.task.output_size)
+        architecture = architecture_of(recipe, self.task.input_shape, self.task.output_size)
         packing = self._packings.setdefault(architecture, _Packing(architecture))
         rule = RULES[recipe.optimizer]
         assert isinstance(rule, ElementwiseRule)
@@ -198,17 +215,8 @@ class KernelProgram(Program):
         recipe = member.recipe
         key = (architecture, recipe.init, recipe.init_scale, recipe.activation_parameter, member.seed)
         if key not in self._starts:
-            self._starts[key] = {
-                name: np.asarray(value)
-                for name, value in init_parameters(
-                    architecture,
-                    recipe.init,
-                    member.seed,
-                    scale=recipe.init_scale,
-                    activation_parameter=recipe.activation_parameter,
-                    batch=init_batch(self.task, member.seed) if recipe.init == "lsuv" else None,
-                ).items()
-            }
+            start = initial_parameters(self.task, recipe, member.seed)
+            self._starts[key] = {name: value.numpy() for name, value in start.items()}
         return self._starts[key]
 
     def _state(self, index: int) -> _State:
@@ -312,7 +320,7 @@ class KernelProgram(Program):
             slope = self.dtype.type(_activation_parameter(recipe))
             packing, theta = self._packing[index], self._eval_theta(index)
             buffers = self._state(index).buffers
-            _kernel.predict(packing.layers, theta, buffers, rows, slope, out, _PREDICT_CHUNK)
+            _kernel.predict(packing.layers, theta, buffers, rows, slope, out, packing.chunk)
             found[index] = out
 
         self._each(work, list(dict.fromkeys(which)))
@@ -379,26 +387,6 @@ def kernel_losses(loss: str, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     y_real, y_class = _targets(y, outputs.dtype)
     parameter = outputs.dtype.type(LOSSES[loss].parameter or 0)
     return _kernel.mean_losses(_kernel_pieces.KERNEL_LOSSES.index(loss), outputs, y_real, y_class, parameter)
-
-
-def dense_architecture(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:
-    """Returns the dense network that a recipe means for rows of a shape."""
-    pieces = int(recipe.activation_parameter or 2) if recipe.activation == "maxout" else None
-    return mlp_architecture(
-        math.prod(input_shape),
-        output_size,
-        () if recipe.model == "linear" else recipe.widths,
-        activation=recipe.activation,
-        norm=recipe.norm,
-        dropout=recipe.dropout > 0,
-        pieces=pieces,
-    )
-
-
-def init_batch(task: Task, seed: int, num_rows: int = 256) -> torch.Tensor:
-    """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, ...)."""
-    rows = epoch_order(seed, 0, len(task.train.rows))[:num_rows]
-    return torch.from_numpy(task.train.x[rows])
 
 
 def _copied(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

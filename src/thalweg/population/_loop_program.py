@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -75,31 +74,13 @@ class LoopProgram(Program):
         found = super().memory(task, recipe, settings, size)
         return replace(found, member=found.member + settings.dtype.itemsize * (size.parameters + size.buffers))
 
-    @classmethod
-    def side_by_side(cls, recipe: Recipe, settings: Settings) -> int:
-        """Returns one member a core for convolutional networks, else one."""
-        return settings.threads if _takes_one_core(recipe, settings) else 1
-
-    @classmethod
-    def structure(cls, recipe: Recipe) -> Hashable:
-        """Returns whether members are convolutional networks: these train beside each other, others in turn."""
-        return recipe.model == "cnn"
-
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
-        """Trains each member for its number of steps: convolutional networks one on each core, others in turn."""
+        """Trains each member for its number of steps, in turn."""
         losses = [np.empty(0)] * len(self.members)
-        active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
-
-        def work(index: int) -> None:
-            losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
-
-        spread = [index for index in active if _takes_one_core(self.members[index].recipe, self.settings)]
-        with machine(self.settings, threads=1), ThreadPoolExecutor(self.settings.threads) as pool:
-            list(pool.map(work, spread))
         with machine(self.settings):
-            for index in active:
-                if index not in spread:
-                    work(index)
+            for index in range(len(self.members)):
+                if num_steps[index] > 0 and self.diverged_at[index] < 0:
+                    losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
         return losses
 
     def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
@@ -299,15 +280,6 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def _takes_one_core(recipe: Recipe, settings: Settings) -> bool:
-    """Returns whether a member trains on one core, beside others.
-
-    A convolution keeps a core busy without Python, so members side by side gain more than cores inside an operation.
-    Small products would wait for Python, and a user's module may draw from torch's one generator.
-    """
-    return settings.device == "cpu" and recipe.model == "cnn"
-
-
 def _elementwise_step(
     rule: ElementwiseRule,
     params: dict[str, torch.Tensor],
@@ -330,4 +302,6 @@ def _elementwise_step(
 
     joined = {slot: join(state[slot]) for slot in rule.slots}
     new, after = rule.step(join(params), join(grads), {**state, **joined}, hyper)
-    return part(new), {**after, **{slot: part(after[slot]) for slot in rule.slots}}
+    # products round by where their operands begin: as in a state that was restored, each tensor has a place of its own
+    alone = {name: w.clone() if name in small else w for name, w in part(new).items()}
+    return alone, {**after, **{slot: part(after[slot]) for slot in rule.slots}}

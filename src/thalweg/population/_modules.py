@@ -1,22 +1,62 @@
-"""The torch module of a recipe: built, run with its random draws, and loaded from arrays."""
+"""The model of a recipe: its description, and its torch module, built, run with its draws, loaded from arrays."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
 
-from thalweg.core import InputError, Purpose, RunError, derive_key
-from thalweg.models import build_cnn, build_mlp, drop_by, init_module, init_parameters, load_module
+from thalweg.core import InputError, Purpose, RunError, derive_key, epoch_order
+from thalweg.models import (
+    Architecture,
+    build_network,
+    cnn_architecture,
+    drop_by,
+    init_module,
+    init_parameters,
+    load_module,
+    mlp_architecture,
+)
 from thalweg.population._draws import Draws
-from thalweg.population._kernel_program import dense_architecture, init_batch
 from thalweg.population._reroute import Reroute
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task
+
+
+def architecture_of(recipe: Recipe, input_shape: Sequence[int], output_size: int) -> Architecture:
+    """Returns what a recipe's model is made of, for rows of a shape; not for a user's own module.
+
+    Raises:
+        InputError: where the model does not fit the inputs or outputs.
+    """
+    settings: dict[str, Any] = {
+        "activation": recipe.activation,
+        "norm": recipe.norm,
+        "dropout": recipe.dropout > 0,
+        "pieces": int(recipe.activation_parameter or 2) if recipe.activation == "maxout" else None,
+    }
+    if recipe.model == "cnn":
+        return cnn_architecture(input_shape, output_size, recipe.widths, **settings)
+    widths = () if recipe.model == "linear" else recipe.widths
+    return mlp_architecture(math.prod(input_shape), output_size, widths, **settings)
+
+
+def initial_parameters(task: Task, recipe: Recipe, seed: int) -> dict[str, torch.Tensor]:
+    """Returns the parameters before the first step, float32; not for a user's own module."""
+    return init_parameters(
+        architecture_of(recipe, task.input_shape, task.output_size),
+        recipe.init,
+        seed,
+        scale=recipe.init_scale,
+        activation_parameter=recipe.activation_parameter,
+        batch=_batch_for(task, recipe, seed),
+    )
 
 
 def build_module(task: Task, recipe: Recipe, seed: int) -> nn.Module:
@@ -25,36 +65,15 @@ def build_module(task: Task, recipe: Recipe, seed: int) -> nn.Module:
     Raises:
         InputError: where the model does not fit the task.
     """
-    if ":" in recipe.model:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_key(seed, Purpose.INIT) >> 1)
-            module = empty_module(recipe, task.input_shape, task.output_size)
-        if recipe.init != "keep":
-            init_module(module, recipe.init, seed, recipe.init_scale, batch=_batch_for(task, recipe, seed))
-        return module
-    if recipe.model == "cnn":
+    if ":" not in recipe.model:
         module = empty_module(recipe, task.input_shape, task.output_size)
-        init_module(
-            module,
-            recipe.init,
-            seed,
-            recipe.init_scale,
-            activation=recipe.activation,
-            activation_parameter=recipe.activation_parameter,
-            batch=_batch_for(task, recipe, seed),
-        )
+        module.load_state_dict(initial_parameters(task, recipe, seed), strict=False)  # buffers start as they were made
         return module
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    architecture = dense_architecture(recipe, task.input_shape, task.output_size)
-    start = init_parameters(
-        architecture,
-        recipe.init,
-        seed,
-        scale=recipe.init_scale,
-        activation_parameter=recipe.activation_parameter,
-        batch=_batch_for(task, recipe, seed),
-    )
-    module.load_state_dict(start, strict=False)  # buffers start as the module made them
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_key(seed, Purpose.INIT) >> 1)
+        module = empty_module(recipe, task.input_shape, task.output_size)
+    if recipe.init != "keep":
+        init_module(module, recipe.init, seed, recipe.init_scale, batch=_batch_for(task, recipe, seed))
     return module
 
 
@@ -66,22 +85,16 @@ def empty_module(recipe: Recipe, input_shape: Sequence[int], output_size: int) -
     """
     if ":" in recipe.model:
         return load_module(recipe.model, tuple(input_shape), output_size)
-    if recipe.model == "cnn":
-        return build_cnn(
-            tuple(input_shape),
-            output_size,
-            recipe.widths,
-            activation=recipe.activation,
-            activation_parameter=recipe.activation_parameter,
-            norm=recipe.norm,
-            dropout=recipe.dropout,
-        )
-    architecture = dense_architecture(recipe, input_shape, output_size)
-    return build_mlp(architecture, activation_parameter=recipe.activation_parameter, dropout=recipe.dropout)
+    architecture = architecture_of(recipe, input_shape, output_size)
+    return build_network(architecture, activation_parameter=recipe.activation_parameter, dropout=recipe.dropout)
 
 
-def _batch_for(task: Task, recipe: Recipe, seed: int) -> torch.Tensor | None:
-    return init_batch(task, seed) if recipe.init == "lsuv" else None
+def _batch_for(task: Task, recipe: Recipe, seed: int, num_rows: int = 256) -> torch.Tensor | None:
+    """Returns the rows on which a data-dependent init looks: the first of the stream's first epoch, (n, ...)."""
+    if recipe.init != "lsuv":
+        return None
+    rows = epoch_order(seed, 0, len(task.train.rows))[:num_rows]
+    return torch.from_numpy(task.train.x[rows])
 
 
 def load_state(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from thalweg.models import draws
 from thalweg.population._contract import ModelSize, Pace
-from thalweg.population._modules import dense_architecture, empty_module
+from thalweg.population._modules import architecture_of, empty_module
 from thalweg.recipes import Recipe
 from thalweg.tasks import Task
 
@@ -51,7 +51,7 @@ def step_cost(task: Task, recipe: Recipe) -> float:
 
 
 def _dense_size(task: Task, recipe: Recipe) -> ModelSize:
-    architecture = dense_architecture(recipe, task.input_shape, task.output_size)
+    architecture = architecture_of(recipe, task.input_shape, task.output_size)
     weights = sum(math.prod(spec.shape) for spec in architecture.parameters if spec.role == "weight")
     kept = sum(
         layer.num_units * (2 if layer.norm == "none" else 3) + layer.out_dim * (2 if layer.dropout else 1)

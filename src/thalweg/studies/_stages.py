@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from thalweg.population import halving_rungs, split_brackets
 from thalweg.recipes import Axis
 
-#: recipes that a search screens by default, by the program that trains the one it starts from; and by any other
-DEFAULT_SCREENED = {"kernel": 324}
+#: recipes that a search screens by default, by the model it starts from: in the kernel, and in any other program
+DEFAULT_SCREENED = {"linear": 324, "mlp": 324, "cnn": 81}
 DEFAULT_ELSEWHERE = 36
 #: recipes of one halving, and how many of them reach the full length: four rungs, each a third of the one before
 BRACKET = 81

@@ -182,13 +182,14 @@ def plan_search(
     ]
     companies[0] = replace(companies[0], recipes=sample)  # every structure of the space is met
     plan = make_plan(task, companies, plan)
+    by_kernel = plan.program_for(task, base)[0] == "kernel"
     size = size_search(
         task,
         axes,
         draw,
         budget=budget,
         seeds=seeds,
-        default=DEFAULT_SCREENED.get(plan.program_for(task, base)[0], DEFAULT_ELSEWHERE),
+        default=DEFAULT_SCREENED[base.model] if by_kernel else DEFAULT_ELSEWHERE,
         forecast=lambda: forecast_search(task, axes, sample, plan, seeds=seeds),
         most=lambda: most_in_memory(task, sample, plan),
     )
