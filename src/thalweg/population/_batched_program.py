@@ -100,6 +100,7 @@ class _Network:
             params, buffers: Name -> (L, ...). x: (L, B, D). drop: Of the step; None to predict.
         """
         for i, layer in enumerate(self.architecture.hidden):
+            assert isinstance(layer, DenseLayer)
             number = i + 1
             x = stacked_linear(x, params[f"linear{number}.weight"], params[f"linear{number}.bias"])
             x = _normed(layer, number, params, buffers, x, training=drop is not None)

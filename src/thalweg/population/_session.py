@@ -41,7 +41,7 @@ class Session:
         population = Population(self.task, members, plan or self.plan)
         self.populations[name] = population
         if "kernel" in population.reasons and not is_compiled():
-            self._note("Compiling the kernel, once for this machine and version: about 30 s.")
+            self._note("Compiling the kernel, once for this machine and version: about a minute.")
         for recipe in dict.fromkeys(member.recipe for member in members):
             self._note(population.plan.slow(self.task, recipe))
         if self.folder is not None:
