@@ -11,6 +11,7 @@ import torch
 from thalweg.core import InputError, RunError
 from thalweg.population._contract import Settings
 from thalweg.population._memory import check_memory
+from thalweg.population._modules import architecture_of
 from thalweg.population._planner import Plan, check_members
 from thalweg.population._population import Population
 from thalweg.recipes import Member, Recipe
@@ -35,7 +36,7 @@ def check_machine(settings: Settings) -> None:
 
 
 def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
-    """Checks that every recipe fits the task: one model of each shape is built, and one of your own makes a step.
+    """Checks that every recipe fits the task: of your own modules one of each shape is built and makes a step.
 
     Nothing is written, so a run that begins after this does not end at a recipe in its middle.
 
@@ -54,7 +55,12 @@ def check_recipes(task: Task, recipes: Sequence[Recipe], plan: Plan) -> None:
     num_rows = len(task.train.rows)
     small = [dataclasses.replace(r, batch_size=min(r.batch_size or num_rows, 16)) for r in shapes.values()]
     check_memory(task, small, plan, remedy="Take smaller widths.")
-    population = Population(task, [Member(recipe=recipe, seed=0) for recipe in small], plan)
+    for recipe in small:
+        if ":" not in recipe.model:
+            architecture_of(recipe, task.input_shape, task.output_size)
+    # what is left to fail is your own code, and an initialisation that looks at the data
+    built = [recipe for recipe in small if ":" in recipe.model or recipe.init == "lsuv"]
+    population = Population(task, [Member(recipe=recipe, seed=0) for recipe in built], plan)
     for program in population.programs:
         own = np.array([":" in member.recipe.model for member in program.members], np.int64)
         try:
