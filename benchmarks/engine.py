@@ -14,6 +14,8 @@ import gc
 import statistics
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +200,9 @@ def main() -> int:
     results = []
     for work in works:
         print(work.name, file=sys.stderr)
-        result = measure(work, given.rounds)
+        # in a process of its own: threads and workers of one work would still be about in the next
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            result = alone.submit(measure, work, given.rounds).result()
         result["claims"] = claims_of(result)
         show(result, rate)
         results.append(result)
