@@ -1,7 +1,7 @@
 """Does `tune` find recipes as good as Optuna's in the same time, and sooner? Side by side on the same splits.
 
     python benchmarks/tune_vs_optuna.py                                      # 10 repeats, goes on where it stopped
-    python benchmarks/tune_vs_optuna.py --repeats 1 --budget 130000steps --out scratch.json
+    python benchmarks/tune_vs_optuna.py --repeats 1 --budget 160000steps --out scratch.json
 
 benchmarks/README.md says what is compared, and how each side was set up.
 """
