@@ -25,35 +25,36 @@ from contenders.in_jax import Jax
 from contenders.in_sklearn import Sklearn
 from contenders.modules import (
     Block,
-    Loop,
+    ChannelsLast,
+    ChannelsLastTwoProcesses,
+    ChannelsLastTwoThreads,
     ModuleEager,
     ModuleEagerTwoProcesses,
     ModuleEagerTwoThreads,
-    ModuleWork,
-    Planned,
 )
-from contenders.ours import Kernel
+from contenders.ours import Kernel, Loop, Planned
 from contenders.sequential import Compiled, CompiledTwoThreads, Eager, EagerTwoProcesses, EagerTwoThreads
 from contenders.stacked import CompiledEnsemble, Ensemble, Flat
-from contenders.work import Contender, Work
+from contenders.work import Contender, MlpWork, ModuleWork, Work
 from machine import hardware, today, versions, write_result
 
 BLOCK = f"{Block.__module__}:{Block.__name__}"
-WORKS: list[Work | ModuleWork] = [
-    Work(d=16, h=16, c=2, B=32, P=1024, steps=120, sample=8),
-    Work(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8),
-    Work(d=784, h=64, c=10, B=64, P=128, steps=30, sample=8),
-    Work(d=784, h=128, c=10, B=128, P=64, steps=20, sample=8),
-    Work(d=784, h=64, c=10, B=64, P=64, steps=30, sample=8, norm_and_dropout=True),
-    Work(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8, norm_and_dropout=True),
+WORKS: list[Work] = [
+    MlpWork(d=16, h=16, c=2, B=32, P=1024, steps=120, sample=8),
+    MlpWork(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8),
+    MlpWork(d=784, h=64, c=10, B=64, P=128, steps=30, sample=8),
+    MlpWork(d=784, h=128, c=10, B=128, P=64, steps=20, sample=8),
+    MlpWork(d=784, h=64, c=10, B=64, P=64, steps=30, sample=8, norm_and_dropout=True, comparable=False),
+    MlpWork(d=64, h=64, c=10, B=64, P=64, steps=120, sample=8, norm_and_dropout=True, comparable=False),
     ModuleWork(title="CNN 8-16 on 28 x 28", model="cnn", widths=(8, 16), B=64, P=16, steps=20, sample=4),
-    ModuleWork(title="transformer block", model=BLOCK, B=16, P=16, steps=20, sample=4, random=True),
-    ModuleWork(title="transformer block", model=BLOCK, B=64, P=16, steps=10, sample=4, random=True),
+    ModuleWork(title="transformer block", model=BLOCK, B=16, P=16, steps=20, sample=4, comparable=False),
+    ModuleWork(title="transformer block", model=BLOCK, B=64, P=16, steps=10, sample=4, comparable=False),
 ]
 EAGER = (Eager, EagerTwoThreads)
 STACKED = (Ensemble, CompiledEnsemble, Flat)
 COMPILED = (Compiled, CompiledTwoThreads)
 MODULES = (Planned, Loop, ModuleEager, ModuleEagerTwoThreads, ModuleEagerTwoProcesses)
+IMAGES = (ChannelsLast, ChannelsLastTwoThreads, ChannelsLastTwoProcesses)
 
 #: name of the work -> (what we are compared to, how many times as fast we must be)
 CLAIMS: dict[str, list[tuple[str, float]]] = {
@@ -68,18 +69,18 @@ CLAIMS: dict[str, list[tuple[str, float]]] = {
     WORKS[8].name: [("loop", 1.0)],
 }
 GROUPS = {
-    "eager": [c.name for c in EAGER],
+    "eager": [c.name for c in (*EAGER, ChannelsLast, ChannelsLastTwoThreads)],
     "JAX": [Jax.name],
     "stacked": [c.name for c in STACKED],
     "loop": [Loop.name],
 }
 
 
-def contenders_of(work: Work | ModuleWork) -> tuple[type[Contender], ...]:
+def contenders_of(work: Work) -> tuple[type[Contender], ...]:
     """Returns who trains a work; ours comes first."""
     if isinstance(work, ModuleWork):
-        return MODULES
-    if work.norm_and_dropout:
+        return (*MODULES, *IMAGES) if work.model == "cnn" else MODULES
+    if not work.comparable:
         return (Kernel, *EAGER, EagerTwoProcesses)
     return (Kernel, *EAGER, EagerTwoProcesses, *COMPILED, *STACKED, Jax, Sklearn)
 
@@ -97,14 +98,15 @@ def matrix_rate() -> float:
 
 
 def check_same_work(contenders: list[Contender]) -> dict[str, float]:
-    """Returns contender -> norm of the difference of its W1 from ours, as a share of the norm of the change.
+    """Returns contender -> norm of the difference of its first layer from ours, as a share of the norm of the change.
 
     All begin at the same weights and see the same batches, so a stretch must end at the same weights up to rounding.
     A norm, not the largest difference: Adam takes a full step where a gradient is nearly zero, and there its sign is
     rounding.
     """
     ours = contenders[0].first_layer()
-    start = contenders[0].data.first_layer
+    data = contenders[0].data
+    start = data.first_layer_of(data.params)
     found = {}
     for contender in contenders[1:]:
         try:
@@ -118,7 +120,7 @@ def check_same_work(contenders: list[Contender]) -> dict[str, float]:
     return found
 
 
-def measure(work: Work | ModuleWork, rounds: int) -> dict[str, Any]:
+def measure(work: Work, rounds: int) -> dict[str, Any]:
     """Returns the times of every contender, ms a step of the population."""
     data = work.data()
     contenders = [kind(work, data) for kind in contenders_of(work)]
@@ -129,7 +131,7 @@ def measure(work: Work | ModuleWork, rounds: int) -> dict[str, Any]:
         contender.run()
         first[contender.name] = time.perf_counter() - started
         print(f"  {contender.name}: first stretch {first[contender.name]:.2f} s", file=sys.stderr)
-    same = {} if work.random else check_same_work(contenders)
+    same = check_same_work(contenders) if work.comparable else {}
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         shift = number % len(contenders)

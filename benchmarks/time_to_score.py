@@ -141,7 +141,7 @@ def main() -> int:
         "task": {"name": DATA, "train": len(task.train), "validation": len(task.validation), "test": len(task.test)},
         "seconds": given.seconds,
         "screened": given.screened,
-        "processes": plan.threads,
+        "threads": plan.threads,
         "confirmation_seeds": CONFIRMATION_SEEDS,
         "base_recipe": asdict(base),
         "axes": [str(axis) for axis in default_axes(base, len(task.train))],
@@ -151,7 +151,7 @@ def main() -> int:
         setting, probe = probe_torch(task, base, max_threads=1)
         report = {
             "date": today(),
-            "config": {**config, "optuna": describe_optuna(setting, probe, base.epochs)},
+            "config": {**config, "optuna": describe_optuna(setting, probe, base.epochs, processes=plan.threads)},
             "rows": [],
         }
         write_result(given.out, report)

@@ -8,7 +8,7 @@ import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from contenders.work import BETA1, BETA2, EPS, WEIGHT_DECAY, Contender, Data, Work
+from contenders.work import BETA1, BETA2, EPS, WEIGHT_DECAY, Contender, MlpData, MlpWork
 
 
 class Jax(Contender):
@@ -16,7 +16,7 @@ class Jax(Contender):
 
     name = "JAX vmap + scan + jit"
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         super().__init__(work, data)
         self.x, self.y, self.batches, self.lr = (jnp.asarray(a) for a in (data.x, data.y, data.batches, data.lr))
         self._run = jax.jit(self._stretch, donate_argnums=(0, 1, 2))

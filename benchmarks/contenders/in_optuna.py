@@ -354,12 +354,16 @@ def _take_part(
     return objective.completed, objective.counts, objective.training_seconds, objective.steps
 
 
-def describe_optuna(setting: TorchSetting, probe: list[dict[str, Any]], base_epochs: int) -> dict[str, Any]:
+def describe_optuna(
+    setting: TorchSetting, probe: list[dict[str, Any]], base_epochs: int, *, processes: int = 1
+) -> dict[str, Any]:
+    apart = "constant_liar=True, seed=repeat's seed + number of the process" if processes > 1 else "seed=repeat's seed"
     return {
-        "sampler": "TPESampler(multivariate=True, group=True, seed=repeat's seed), other options as they are",
+        "sampler": f"TPESampler(multivariate=True, group=True, {apart}), other options as they are",
         "pruner": f"HyperbandPruner(min_resource=1, max_resource={base_epochs}, reduction_factor=3)",
         "value": "validation accuracy after the last epoch; the best completed trial is the recipe",
         "training": "sequential eager PyTorch, tensors in memory, one gather an epoch",
+        "processes": processes,
         "threads": setting.threads,
         "optimizer_kinds": setting.kinds,
         "probe": probe,

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.neural_network import MLPClassifier
 
-from contenders.work import BETA1, BETA2, EPS, WEIGHT_DECAY, Contender, Data, Work
+from contenders.work import BETA1, BETA2, EPS, WEIGHT_DECAY, Contender, MlpData, MlpWork
 
 
 class Sklearn(Contender):
@@ -17,7 +17,7 @@ class Sklearn(Contender):
 
     name = "scikit-learn grid search"
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         super().__init__(work, data)
         rates = data.lr[np.linspace(0, work.P - 1, work.sample).astype(int)]
         os.environ["PYTHONWARNINGS"] = "ignore"  # "not converged" in the workers

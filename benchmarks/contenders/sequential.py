@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from contenders.work import BETA1, BETA2, DROPOUT, EPS, WEIGHT_DECAY, Contender, Data, Work
+from contenders.work import BETA1, BETA2, DROPOUT, EPS, WEIGHT_DECAY, Contender, MlpData, MlpWork
 
 
-def build(work: Work, data: Data) -> nn.Sequential:
+def build(work: MlpWork, data: MlpData) -> nn.Sequential:
     W1, b1, W2, b2 = data.start
     first, last = nn.Linear(work.d, work.h), nn.Linear(work.h, work.c)
     with torch.no_grad():
@@ -35,7 +35,7 @@ class Sequential(Contender):
 
     threads = 1
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         super().__init__(work, data)
         self.share = work.sample / work.P
         self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
@@ -97,7 +97,7 @@ class Compiled(Sequential):
 
     name = "sequential torch.compile"
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         torch._dynamo.reset()
         self._step = torch.compile(self._advance, dynamic=False)
         super().__init__(work, data)

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from contenders.sequential import STEPS, build, update_
-from contenders.work import Contender, Data, Work
+from contenders.work import Contender, MlpData, MlpWork
 
 
 class Ensemble(Contender):
@@ -17,7 +17,7 @@ class Ensemble(Contender):
     name = "torch.func ensemble, eager"
     compiled = False
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         super().__init__(work, data)
         self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         self.batches = torch.from_numpy(data.batches)
@@ -66,7 +66,7 @@ class Flat(Contender):
 
     name = "stacked by hand, compiled"
 
-    def __init__(self, work: Work, data: Data) -> None:
+    def __init__(self, work: MlpWork, data: MlpData) -> None:
         super().__init__(work, data)
         self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         self.batches = torch.from_numpy(data.batches)

@@ -15,8 +15,7 @@ from thalweg.models import (
     Dropout,
     Maxout,
     activation_module,
-    build_cnn,
-    build_mlp,
+    build_network,
     cnn_architecture,
     draws,
     load_module,
@@ -29,7 +28,7 @@ CASES = list(itertools.product(sorted(ACTIVATIONS), NORMS, [False, True], [(), (
 @pytest.mark.parametrize(("activation", "norm", "dropout", "widths"), CASES)
 def test_the_module_has_the_parameters_of_the_architecture(activation, norm, dropout, widths):
     architecture = mlp_architecture(10, 3, widths, activation=activation, norm=norm, dropout=dropout)
-    module = build_mlp(architecture, dropout=0.3)
+    module = build_network(architecture, dropout=0.3)
     mine = [(spec.name, spec.shape) for spec in architecture.parameters]
     assert mine == [(name, tuple(w.shape)) for name, w in module.named_parameters()]
     assert architecture.num_params == sum(w.numel() for w in module.parameters())
@@ -43,7 +42,7 @@ def test_the_module_has_the_parameters_of_the_architecture(activation, norm, dro
 
 def test_order_within_a_layer():
     architecture = mlp_architecture(4, 2, [3], activation="relu", norm="batch", dropout=True)
-    kinds = [type(m).__name__ for m in build_mlp(architecture, dropout=0.1)]
+    kinds = [type(m).__name__ for m in build_network(architecture, dropout=0.1)]
     assert kinds == ["Flatten", "Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
 
 
@@ -131,7 +130,7 @@ def test_a_registered_activation_can_be_built(monkeypatch, learned):
     )
     monkeypatch.setitem(ACTIVATIONS, "square", square)
     architecture = mlp_architecture(3, 2, [4], activation="square")
-    module = build_mlp(architecture)
+    module = build_network(architecture)
     assert [s.name for s in architecture.parameters] == [n for n, _ in module.named_parameters()]
     z = torch.randn(2, 4)
     torch.testing.assert_close(module.get_submodule("activation1")(z).detach(), 2 * z * z)
@@ -139,7 +138,7 @@ def test_a_registered_activation_can_be_built(monkeypatch, learned):
 
 @pytest.mark.parametrize(("activation", "norm"), [*itertools.product(["relu", "maxout", "prelu"], NORMS)])
 def test_cnn(activation, norm):
-    module = build_cnn(
+    module = build_network(
         cnn_architecture((3, 9, 8), 5, [4, 6], activation=activation, norm=norm, dropout=True), dropout=0.2
     )
     with draws(0, 1):
@@ -154,7 +153,7 @@ def test_cnn_names_what_does_not_fit():
         cnn_architecture((10,), 2, [4])
     with pytest.raises(InputError, match="at most 3 long for images of 8 x 9"):
         cnn_architecture((1, 8, 9), 2, [4, 4, 4, 4])
-    assert build_cnn(cnn_architecture((1, 8, 9), 2, [4, 4, 4]))(torch.zeros(1, 1, 8, 9)).shape == (1, 2)
+    assert build_network(cnn_architecture((1, 8, 9), 2, [4, 4, 4]))(torch.zeros(1, 1, 8, 9)).shape == (1, 2)
 
 
 MODEL_FILE = """

@@ -9,8 +9,7 @@ from torch import nn
 from thalweg.core import InputError, Purpose, derive_key
 from thalweg.models import (
     INITS,
-    build_cnn,
-    build_mlp,
+    build_network,
     cnn_architecture,
     draws,
     init_module,
@@ -108,7 +107,7 @@ def test_a_plain_script_can_repeat_them():
 def test_lsuv_gives_every_layer_unit_variance(activation, norm, scale):
     architecture = mlp_architecture(64, 10, [50, 40, 30], activation=activation, norm=norm, dropout=True)
     params = init_parameters(architecture, "lsuv", 0, batch=BATCH, scale=scale)
-    module = build_mlp(architecture)
+    module = build_network(architecture)
     module.load_state_dict(params, strict=False)
     spreads = []
     for layer in module.modules():
@@ -127,7 +126,7 @@ def test_lsuv_needs_rows_that_differ():
 
 def test_he_keeps_the_second_moment():
     architecture = mlp_architecture(64, 400, [400] * 5, activation="relu")
-    module = build_mlp(architecture)
+    module = build_network(architecture)
     module.load_state_dict(init_parameters(architecture, "he", 1))
     with torch.no_grad():
         z = BATCH
@@ -154,7 +153,7 @@ def test_unknown_names_and_scales():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_module_gets_what_its_architecture_gets(name, dtype):
     architecture = mlp_architecture(64, 10, [20, 15], activation="relu", norm="layer", dropout=True)
-    module = build_mlp(architecture, dropout=0.5).to(dtype)
+    module = build_network(architecture, dropout=0.5).to(dtype)
     init_module(module, name, 4, activation="relu", batch=BATCH)
     expected = init_parameters(architecture, name, 4, batch=BATCH)
     for key, w in module.named_parameters():
@@ -164,7 +163,7 @@ def test_a_module_gets_what_its_architecture_gets(name, dtype):
 
 
 def test_cnn():
-    module = build_cnn(cnn_architecture((2, 8, 8), 3, [16, 16], norm="batch", dropout=True), dropout=0.5)
+    module = build_network(cnn_architecture((2, 8, 8), 3, [16, 16], norm="batch", dropout=True), dropout=0.5)
     init_module(module, "he", 0, activation="relu")
     conv = module.get_submodule("conv2").weight
     assert isinstance(conv, nn.Parameter)

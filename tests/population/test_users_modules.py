@@ -124,6 +124,10 @@ CNNS = {
     "three-blocks": {"widths": (2, 3, 4), "norm": "layer", "activation": "maxout", "activation_parameter": 3},
     "orthogonal": {"init": "orthogonal"},
     "lsuv": {"init": "lsuv", "norm": "batch"},
+    "ridge": {"alpha": 0.3, "l1_ratio": 0.0},
+    "lasso": {"alpha": 0.1, "l1_ratio": 1.0},
+    "elastic-net-clip-adamw": {"alpha": 0.1, "l1_ratio": 0.5, "clip_norm": 0.05, "optimizer": "adamw"},
+    "label-smoothing-schedule": {"label_smoothing": 0.1, "schedule": "cosine", "warmup": 0.2, "weight_decay": 0.1},
 }
 
 

@@ -11,8 +11,6 @@ from ._architecture import DenseLayer as DenseLayer
 from ._architecture import ParameterSpec as ParameterSpec
 from ._architecture import cnn_architecture as cnn_architecture
 from ._architecture import mlp_architecture as mlp_architecture
-from ._build import build_cnn as build_cnn
-from ._build import build_mlp as build_mlp
 from ._build import build_network as build_network
 from ._init import INITS as INITS
 from ._init import Init as Init

@@ -135,6 +135,11 @@ class Architecture:
     buffers: tuple[BufferSpec, ...]
 
     @property
+    def is_cnn(self) -> bool:
+        """Whether the hidden layers are blocks of a CNN; they are all of one kind."""
+        return any(isinstance(layer, ConvLayer) for layer in self.hidden)
+
+    @property
     def num_params(self) -> int:
         """Parameters of one member."""
         total = 0

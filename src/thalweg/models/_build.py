@@ -7,102 +7,62 @@ from collections import OrderedDict
 from torch import nn
 
 from thalweg.core import check_number
-from thalweg.models._architecture import BATCH_NORM_MOMENTUM, NORM_EPS, Architecture, ConvLayer, DenseLayer
+from thalweg.models._architecture import BATCH_NORM_MOMENTUM, NORM_EPS, Architecture, ConvLayer
 from thalweg.models._layers import Dropout, activation_module
 
 
 def build_network(
     architecture: Architecture, *, activation_parameter: float | None = None, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Returns the module of an architecture, as `build_cnn` or `build_mlp` builds it.
-
-    Example:
-        >>> from thalweg.models import mlp_architecture
-        >>> list(build_network(mlp_architecture(4, 3, []))._modules)
-        ['flatten', 'output']
-    """
-    is_cnn = any(isinstance(layer, ConvLayer) for layer in architecture.hidden)
-    build = build_cnn if is_cnn else build_mlp
-    return build(architecture, activation_parameter=activation_parameter, dropout=dropout)
-
-
-def build_mlp(
-    architecture: Architecture,
-    *,
-    activation_parameter: float | None = None,
-    dropout: float = 0.0,
-) -> nn.Sequential:
     """Returns the module of an architecture, in training mode, with torch's own initialisation.
 
-    Each hidden layer is Linear -> norm -> activation -> dropout; the output is Linear.
+    Each hidden layer of an MLP is Linear -> norm -> activation -> dropout. Each block of a CNN is a 3 x 3 convolution
+    (padding 1) -> norm -> activation -> 2 x 2 max pooling, with layer normalisation over channels and places (GroupNorm
+    with one group); one dropout layer stands before the output. The output is Linear.
 
     Args:
         architecture: What to build.
         activation_parameter: For leaky_relu, elu and (its start) prelu; None for the default.
         dropout: Rate of every dropout layer; only read where the architecture has them.
     Returns:
-        A module (B, ...) -> (B, output_size), whose `named_parameters()` are `architecture.parameters`, in
-        order.
+        A module (B, ...) -> (B, output_size), for a CNN from (B, channels, height, width); its `named_parameters()`
+        are `architecture.parameters`, in order.
     Raises:
         InputError: for a rate outside [0, 1).
     Example:
-        >>> from thalweg.models import mlp_architecture
-        >>> list(build_mlp(mlp_architecture(4, 3, [8]))._modules)
+        >>> from thalweg.models import cnn_architecture, mlp_architecture
+        >>> list(build_network(mlp_architecture(4, 3, [8]))._modules)
         ['flatten', 'linear1', 'activation1', 'output']
+        >>> list(build_network(cnn_architecture((1, 8, 8), 10, [4], norm="batch"))._modules)
+        ['conv1', 'norm1', 'activation1', 'pool1', 'flatten', 'output']
     """
     check_number("dropout", dropout, least=0, below=1)
-    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for i, layer in enumerate(architecture.hidden):
-        number = i + 1
-        assert isinstance(layer, DenseLayer)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if not architecture.is_cnn:
+        layers["flatten"] = nn.Flatten()
+    for number, layer in enumerate(architecture.hidden, start=1):
+        activation = activation_module(layer.activation, activation_parameter)
+        if isinstance(layer, ConvLayer):
+            layers[f"conv{number}"] = nn.Conv2d(layer.in_channels, layer.num_units, 3, padding=1)
+            if layer.norm == "batch":
+                layers[f"norm{number}"] = nn.BatchNorm2d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+            elif layer.norm == "layer":
+                layers[f"norm{number}"] = nn.GroupNorm(1, layer.num_units, eps=NORM_EPS)
+            layers[f"activation{number}"] = activation
+            layers[f"pool{number}"] = nn.MaxPool2d(2)
+            continue
         layers[f"linear{number}"] = nn.Linear(layer.in_dim, layer.num_units)
         if layer.norm == "batch":
             layers[f"norm{number}"] = nn.BatchNorm1d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
         elif layer.norm == "layer":
             layers[f"norm{number}"] = nn.LayerNorm(layer.num_units, eps=NORM_EPS)
-        layers[f"activation{number}"] = activation_module(layer.activation, activation_parameter)
+        layers[f"activation{number}"] = activation
         if layer.dropout:
-            layers[f"dropout{number}"] = Dropout(dropout, layer=i)
+            layers[f"dropout{number}"] = Dropout(dropout, layer=number - 1)
+    if architecture.is_cnn:
+        layers["flatten"] = nn.Flatten()
+        if architecture.hidden[-1].dropout:
+            layers["dropout"] = Dropout(dropout)
     last = architecture.hidden[-1].out_dim if architecture.hidden else architecture.in_dim
     layers["output"] = nn.Linear(last, architecture.output_size)
-    return nn.Sequential(layers)
-
-
-def build_cnn(
-    architecture: Architecture, *, activation_parameter: float | None = None, dropout: float = 0.0
-) -> nn.Sequential:
-    """Returns the module of a CNN's architecture, in training mode, with torch's own initialisation.
-
-    Each block is a 3 x 3 convolution (padding 1) -> norm -> activation -> 2 x 2 max pooling; then dropout and a linear
-    output. Layer normalisation is over channels and places (GroupNorm with one group).
-
-    Args:
-        architecture: What to build, of at least one block.
-        activation_parameter: For leaky_relu, elu and (its start) prelu; None for the default.
-        dropout: Rate before the output layer; only read where the architecture has it.
-    Returns:
-        A module (B, channels, height, width) -> (B, output_size), whose `named_parameters()` are
-        `architecture.parameters`, in order.
-    Raises:
-        InputError: for a rate outside [0, 1).
-    Example:
-        >>> from thalweg.models import cnn_architecture
-        >>> list(build_cnn(cnn_architecture((1, 8, 8), 10, [4], norm="batch"))._modules)
-        ['conv1', 'norm1', 'activation1', 'pool1', 'flatten', 'output']
-    """
-    check_number("dropout", dropout, least=0, below=1)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, layer in enumerate(architecture.hidden, start=1):
-        assert isinstance(layer, ConvLayer)
-        layers[f"conv{number}"] = nn.Conv2d(layer.in_channels, layer.num_units, 3, padding=1)
-        if layer.norm == "batch":
-            layers[f"norm{number}"] = nn.BatchNorm2d(layer.num_units, eps=NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
-        elif layer.norm == "layer":
-            layers[f"norm{number}"] = nn.GroupNorm(1, layer.num_units, eps=NORM_EPS)
-        layers[f"activation{number}"] = activation_module(layer.activation, activation_parameter)
-        layers[f"pool{number}"] = nn.MaxPool2d(2)
-    layers["flatten"] = nn.Flatten()
-    if architecture.hidden[-1].dropout:
-        layers["dropout"] = Dropout(dropout)
-    layers["output"] = nn.Linear(architecture.hidden[-1].out_dim, architecture.output_size)
     return nn.Sequential(layers)

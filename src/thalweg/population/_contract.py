@@ -257,18 +257,21 @@ class Program(ABC):
 
     def lr(self, index: int, t: np.ndarray | int, lr_scale: float) -> Any:
         """Returns the scheduled step size of a member at steps t (from 1), of the shape of t."""
+        found = self.members[index].recipe.lr * lr_scale * self.schedule_factor(index, t)
+        return found if np.ndim(t) else float(found)
+
+    def schedule_factor(self, index: int, t: np.ndarray | int) -> Any:
+        """Returns what the schedule of a member multiplies its step size by at steps t (from 1), of the shape of t."""
         recipe = self.members[index].recipe
         schedule = SCHEDULES[recipe.schedule]
-        factor: Any = np.ones(np.shape(t))
-        if schedule.shape is not None:
-            factor = schedule.factor(
-                np.asarray(t) - 1,
-                self.paces[index].total_steps,
-                warmup=recipe.warmup,
-                schedule_gamma=recipe.schedule_gamma,
-            )
-        found = recipe.lr * lr_scale * factor
-        return found if np.ndim(t) else float(found)
+        if schedule.shape is None:
+            return np.ones(np.shape(t))
+        return schedule.factor(
+            np.asarray(t) - 1,
+            self.paces[index].total_steps,
+            warmup=recipe.warmup,
+            schedule_gamma=recipe.schedule_gamma,
+        )
 
     def epoch_rows(self, seed: int, epoch: int) -> np.ndarray:
         """Returns the row order of an epoch, kept for the members that share the stream."""

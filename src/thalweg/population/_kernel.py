@@ -1,4 +1,4 @@
-"""Member-major training of dense networks: one core trains one member for many steps.
+"""Member-major training of our own models: one core trains one member for many steps.
 
 The weights and the optimizer state of a member stay in its core's cache while it trains; only rows of the
 data stream in. One compiled kernel serves every shape, activation, optimizer, batch size and penalty, so there is no
@@ -14,20 +14,10 @@ import numpy as np
 from numba import njit
 
 from thalweg.population._kernel_cache import kept_in_cache
-from thalweg.population._kernel_layers import (
-    GRAD_LINEAR,
-    IN,
-    LINEAR,
-    OUT,
-    PIECES,
-    WEIGHT,
-    backward,
-    chain_key,
-    forward,
-    lay_out_scratch,
-    view,
-)
+from thalweg.population._kernel_layers import backward, chain_key, forward
 from thalweg.population._kernel_pieces import apply_loss, apply_prox, apply_update
+from thalweg.population._kernel_table import GRAD_LINEAR, LINEAR, OUT, WEIGHT, lay_out_scratch, num_weights
+from thalweg.population._kernel_views import view
 
 
 def _train(
@@ -60,7 +50,7 @@ def _train(
     """Trains one member for `num_steps`; returns the steps done, fewer where the loss stopped being finite.
 
     Args:
-        layers: (L, 12) int64, see the column names of `_kernel_layers`.
+        layers: (L, 15) int64, see the column names of `_kernel_table`.
         theta: (N,) parameters, changed in place; weights as (in, out), so that BLAS reads the rows of small ones.
         slots: (S, N) optimizer state, changed in place.
         buffers: (M,) running statistics, changed in place.
@@ -100,7 +90,7 @@ def _train(
         if l2 > 0:
             for k in range(L):
                 begin = layers[k, WEIGHT]
-                end = begin + layers[k, IN] * layers[k, OUT] * layers[k, PIECES]
+                end = begin + num_weights(layers[k])
                 for i in range(begin, end):
                     grad[i] += l2 * theta[i]
         if clip_norm > 0:
@@ -118,7 +108,7 @@ def _train(
         if l1 is not None:  # numba drops this branch, and its compilation, where l1 is None
             for k in range(L):
                 begin = layers[k, WEIGHT]
-                end = begin + layers[k, IN] * layers[k, OUT] * layers[k, PIECES]
+                end = begin + num_weights(layers[k])
                 apply_prox(rule, theta[begin:end], slots[:, begin:end], c, l1)
     return num_steps
 

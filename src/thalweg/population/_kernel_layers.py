@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
 from thalweg.core import GAMMA
 from thalweg.models import BATCH_NORM_MOMENTUM, NORM_EPS
@@ -22,20 +21,42 @@ from thalweg.population._kernel_conv import (
     unpool,
 )
 from thalweg.population._kernel_pieces import MATH, apply_slope, apply_value, parameter_slope
-from thalweg.population._kernel_views import cube, stretch, view
-
-#: columns of a layer's row; -1 marks what the layer does not have. IN and OUT count units, or channels where HEIGHT and
-#: WIDTH, of the block's input, are not 0; DROPOUT is the number of the dropout layer that follows.
-(IN, OUT, PIECES, NORM, ACTIVATION, WEIGHT, BIAS, SCALE, SHIFT, SLOPE, MEAN, VAR, HEIGHT, WIDTH, DROPOUT) = range(15)
-NUM_COLUMNS = 15
-NORM_NONE, NORM_BATCH, NORM_LAYER = 0, 1, 2
-
-#: columns of a layer's scratch row
-(LINEAR, NORMED, ACTIVE, POOLED, PLACE, MASK, HIDDEN, GRAD_OUT, GRAD_ACTIVE, GRAD_LINEAR, XHAT, STATS, SPACE) = range(
-    13
+from thalweg.population._kernel_table import (
+    ACTIVATION,
+    ACTIVE,
+    BIAS,
+    DROPOUT,
+    GRAD_ACTIVE,
+    GRAD_LINEAR,
+    GRAD_OUT,
+    HEIGHT,
+    HIDDEN,
+    IN,
+    LINEAR,
+    MASK,
+    MEAN,
+    NORM,
+    NORM_BATCH,
+    NORM_NONE,
+    NORMED,
+    NUM_COLUMNS,
+    NUM_PARTS,
+    OUT,
+    PIECES,
+    PLACE,
+    POOLED,
+    SCALE,
+    SHIFT,
+    SLOPE,
+    SPACE,
+    STATS,
+    VAR,
+    WEIGHT,
+    WIDTH,
+    XHAT,
+    num_given,
 )
-NUM_PARTS = 13
-
+from thalweg.population._kernel_views import cube, stretch, view
 
 # ---- counter-based draws (core/_streams in compiled form) -----------------------------------------------------------
 
@@ -68,48 +89,6 @@ def _dropout_mask(mask, key, rate):
 
 
 # ---- forward and backward -------------------------------------------------------------------------------------------
-
-
-@njit(nogil=True)
-def lay_out_scratch(layers, B):
-    """Returns offsets of every layer's working arrays in one scratch buffer, and its size."""
-    L = layers.shape[0]
-    offsets = np.zeros((L, NUM_PARTS), np.int64)
-    top = 0
-    for k in range(L):
-        row = layers[k]
-        is_conv = row[HEIGHT] > 0
-        pixels = row[HEIGHT] * row[WIDTH] if is_conv else 1
-        wide = row[OUT] * row[PIECES]
-        for column in range(NUM_PARTS):
-            offsets[k, column] = top
-            if column == STATS:
-                size = 2 * max(B, wide)
-            elif column in (LINEAR, NORMED, GRAD_LINEAR, XHAT):
-                size = B * wide * pixels
-            elif column in (ACTIVE, GRAD_ACTIVE):
-                size = B * row[OUT] * pixels
-            elif column == SPACE:
-                size = conv_space(row[IN], wide, row[HEIGHT], row[WIDTH]) if is_conv else 0
-            elif column in (POOLED, PLACE) and not is_conv:
-                size = 0
-            else:
-                size = B * num_given(row)
-            top += (size + 15) // 16 * 16
-        # of one shape, and one is made from the other in place
-        if not is_conv:
-            offsets[k, GRAD_ACTIVE] = offsets[k, GRAD_OUT]
-        if row[PIECES] == 1:
-            offsets[k, GRAD_LINEAR] = offsets[k, GRAD_ACTIVE]
-    return offsets, top
-
-
-@register_jitable
-def num_given(row):
-    """Returns how many numbers a layer gives to the next one for each row of the batch."""
-    if row[HEIGHT] > 0:
-        return row[OUT] * (row[HEIGHT] // 2) * (row[WIDTH] // 2)
-    return row[OUT]
 
 
 @njit(nogil=True)

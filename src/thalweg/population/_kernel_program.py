@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from thalweg.core import Purpose, derive_key
-from thalweg.models import ACTIVATIONS, Architecture, ConvLayer
+from thalweg.models import ACTIVATIONS, Architecture
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
-from thalweg.population import _kernel, _kernel_layers, _kernel_pieces
+from thalweg.population import _kernel, _kernel_pieces
 from thalweg.population._contract import (
     Memory,
     ModelSize,
@@ -26,95 +26,15 @@ from thalweg.population._contract import (
     penalty_strengths,
     shared_bytes,
 )
+from thalweg.population._kernel_table import Packing, lay_out_scratch
 from thalweg.population._modules import architecture_of, initial_parameters
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
-_NORMS = {"none": _kernel_layers.NORM_NONE, "batch": _kernel_layers.NORM_BATCH, "layer": _kernel_layers.NORM_LAYER}
-#: rows that are predicted at a time, so that what layers keep of them fits into the cache
-_CHUNK, _CONV_CHUNK = 256, 16
-#: segments start on a boundary of 16 numbers, so that the same shapes have the same alignment
-_ALIGN = 16
+_Work = TypeVar("_Work")
 
-
-class _Packing:
-    """Where each parameter of an architecture lies in a member's flat vector."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
-        self.places, self.size = _lay_out(architecture.parameters)
-        self.buffer_places, self.buffer_size = _lay_out(architecture.buffers)
-        self.layers = _layer_table(architecture, self.places, self.buffer_places)
-        self.num_parameters = architecture.num_params
-        is_cnn = any(isinstance(layer, ConvLayer) for layer in architecture.hidden)
-        self.chunk = _CONV_CHUNK if is_cnn else _CHUNK
-
-    def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns views of a flat vector by parameter name, in torch's layout; matrices lie there as (in, out)."""
-        views = {name: flat[at : at + math.prod(shape)] for name, (at, shape) in self.places.items()}
-        return {
-            name: views[name].reshape(shape[::-1]).T if len(shape) == 2 else views[name].reshape(shape)
-            for name, (_, shape) in self.places.items()
-        }
-
-    def unpack_buffers(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns views of a flat vector by buffer name."""
-        return {
-            name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.buffer_places.items()
-        }
-
-
-def _lay_out(specs: Sequence[Any]) -> tuple[dict[str, tuple[int, tuple[int, ...]]], int]:
-    places: dict[str, tuple[int, tuple[int, ...]]] = {}
-    top = 0
-    for spec in specs:
-        places[spec.name] = (top, spec.shape)
-        top += -(-math.prod(spec.shape) // _ALIGN) * _ALIGN
-    return places, top
-
-
-def _layer_table(architecture: Architecture, places: dict[str, Any], buffer_places: dict[str, Any]) -> np.ndarray:
-    """Returns the (L, 15) rows that the kernel reads, in the order of the layers."""
-    k = _kernel_layers
-    by_role: dict[tuple[int, str], int] = {}
-    for spec in architecture.parameters:
-        by_role[spec.layer, spec.role] = places[spec.name][0]
-    for spec in architecture.buffers:
-        by_role[spec.layer, "running_var" if spec.start else "running_mean"] = buffer_places[spec.name][0]
-    num_layers = len(architecture.hidden) + 1
-    table = np.full((num_layers, k.NUM_COLUMNS), -1, np.int64)
-    table[:, k.HEIGHT] = table[:, k.WIDTH] = 0
-    for index in range(num_layers):
-        row = table[index]
-        row[k.WEIGHT], row[k.BIAS] = by_role[index, "weight"], by_role[index, "bias"]
-        if index == len(architecture.hidden):
-            row[k.IN] = architecture.hidden[-1].out_dim if architecture.hidden else architecture.in_dim
-            row[k.OUT], row[k.PIECES], row[k.NORM] = architecture.output_size, 1, k.NORM_NONE
-            continue
-        layer = architecture.hidden[index]
-        if isinstance(layer, ConvLayer):
-            row[k.IN], row[k.OUT], row[k.HEIGHT], row[k.WIDTH] = (
-                layer.in_channels,
-                layer.channels,
-                layer.height,
-                layer.width,
-            )
-            dropout = 0  # the only one of a CNN
-        else:
-            row[k.IN], row[k.OUT] = layer.in_dim, layer.out_dim
-            dropout = index
-        row[k.PIECES], row[k.NORM] = layer.pieces, _NORMS[layer.norm]
-        row[k.DROPOUT] = dropout if layer.dropout else -1
-        row[k.ACTIVATION] = _kernel_pieces.KERNEL_ACTIVATIONS.index(layer.activation)
-        for column, role in (
-            (k.SCALE, "norm_scale"),
-            (k.SHIFT, "norm_shift"),
-            (k.SLOPE, "activation"),
-            (k.MEAN, "running_mean"),
-            (k.VAR, "running_var"),
-        ):
-            row[column] = by_role.get((index, role), -1)
-    return table
+#: members whose coefficients are computed together, at most
+_BLOCK = 16
 
 
 @dataclass(kw_only=True)
@@ -139,11 +59,12 @@ class KernelProgram(Program):
         super().__init__(task, members, settings)
         self._x = _flat_rows(task.train.x, self.dtype)
         self._y_real, self._y_class = _targets(task.train.y, self.dtype)
-        self._packings: dict[Any, _Packing] = {}
+        self._packings: dict[Any, Packing] = {}
         self._starts: dict[Any, dict[str, np.ndarray]] = {}
-        self._packing: list[_Packing] = []
+        self._packing: list[Packing] = []
         self._rules: list[ElementwiseRule] = []
         self._states: list[_State | None] = []
+        self._shared: list[Hashable] = []
         for index, member in enumerate(self.members):
             self._add(index, member)
         self._starts.clear()
@@ -169,11 +90,11 @@ class KernelProgram(Program):
     @classmethod
     def memory(cls, task: Task, recipe: Recipe, settings: Settings, size: ModelSize) -> Memory:
         """Returns what members take of the memory: flat vectors, and the scratch of those that are in training."""
-        packing = _Packing(architecture_of(recipe, task.input_shape, task.output_size))
+        packing = Packing(architecture_of(recipe, task.input_shape, task.output_size))
         slots = len(cast(ElementwiseRule, RULES[recipe.optimizer]).slots)
         state = packing.size * (1 + slots) + packing.buffer_size
         batch = Pace.of(recipe, len(task.train.rows)).batch_size
-        lay_out = _kernel_layers.lay_out_scratch.py_func  # called once: not worth a compilation
+        lay_out = lay_out_scratch.py_func  # called once: not worth a compilation
         train, predict = (int(lay_out(packing.layers, rows)[1]) for rows in (batch, packing.chunk))
         training = packing.size + train + batch * math.prod(task.input_shape)
         outputs = len(task.validation.rows) * task.output_size
@@ -188,11 +109,14 @@ class KernelProgram(Program):
     def _add(self, index: int, member: Member) -> None:
         recipe = member.recipe
         architecture = architecture_of(recipe, self.task.input_shape, self.task.output_size)
-        packing = self._packings.setdefault(architecture, _Packing(architecture))
+        packing = self._packings.setdefault(architecture, Packing(architecture))
         rule = RULES[recipe.optimizer]
         assert isinstance(rule, ElementwiseRule)
         self._packing.append(packing)
         self._rules.append(rule)
+        own = tuple(getattr(recipe, name) for name in rule.hyper if name not in ("lr", "weight_decay"))
+        schedule = (recipe.schedule, recipe.warmup, recipe.schedule_gamma, self.paces[index].total_steps)
+        self._shared.append((rule.name, own, schedule))
         state = _State(
             theta=np.zeros(packing.size, self.dtype),
             slots=np.zeros((len(rule.slots), packing.size), self.dtype),
@@ -233,15 +157,31 @@ class KernelProgram(Program):
         """Trains each member for its number of steps, the longest first, one core each."""
         losses: list[np.ndarray] = [np.empty(0)] * len(self.members)
 
-        def work(index: int) -> None:
-            losses[index] = self._train(index, int(num_steps[index]), float(lr_scale[index]))
+        def work(block: list[int]) -> None:
+            first, num = int(self.step[block[0]]), int(num_steps[block[0]])
+            t = np.arange(first + 1, first + num + 1)
+            for index, coefficients in zip(block, self._coefficients(block, t, lr_scale[block]), strict=True):
+                losses[index] = self._train(index, coefficients)
 
         active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
         active.sort(key=lambda i: -self.cost(i) * float(num_steps[i]))
-        self._each(work, active)
+        self._each(work, self._blocks(active, num_steps))
         return losses
 
-    def _each(self, work: Callable[[int], None], which: Sequence[int]) -> None:
+    def _blocks(self, active: Sequence[int], num_steps: np.ndarray) -> list[list[int]]:
+        """Returns the members in the same order, in blocks of a few that need the same coefficients but for lr."""
+        most = max(1, min(_BLOCK, len(active) // (8 * self.settings.threads)))
+        blocks: list[list[int]] = []
+        last: Any = None
+        for index in active:
+            key = (self._shared[index], int(self.step[index]), int(num_steps[index]))
+            if key != last or len(blocks[-1]) == most:
+                blocks.append([])
+                last = key
+            blocks[-1].append(index)
+        return blocks
+
+    def _each(self, work: Callable[[_Work], None], which: Sequence[_Work]) -> None:
         # one BLAS thread: the cores are shared out over members
         with _blas().limit(limits=1, user_api="blas"):
             if self.settings.threads == 1 or len(which) < 2:
@@ -257,12 +197,12 @@ class KernelProgram(Program):
                 with ThreadPoolExecutor(self.settings.threads) as pool:
                     list(pool.map(drain, range(self.settings.threads)))
 
-    def _train(self, index: int, num_steps: int, lr_scale: float) -> np.ndarray:
+    def _train(self, index: int, coefficients: np.ndarray) -> np.ndarray:
+        num_steps = len(coefficients)
         member, pace, packing = self.members[index], self.paces[index], self._packing[index]
         recipe, state = member.recipe, self._state(index)
         first = int(self.step[index])
         real = self.dtype.type
-        coefficients = self._coefficients(index, np.arange(first + 1, first + num_steps + 1), lr_scale)
         first_epoch = first // pace.steps_per_epoch
         last_epoch = (first + num_steps - 1) // pace.steps_per_epoch
         orders = [self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)]
@@ -301,12 +241,21 @@ class KernelProgram(Program):
             self.diverged_at[index] = first + done
         return losses[:done]
 
-    def _coefficients(self, index: int, t: np.ndarray, lr_scale: float) -> np.ndarray:
-        """Returns the coefficients of the update rule at steps t, (len(t), 8)."""
-        found = np.empty((len(t), NUM_COEFFICIENTS), self.dtype)
-        values = self._rules[index].padded_coefficients(self.hyper(index, t, lr_scale), t)
-        for column, value in enumerate(values):
-            found[:, column] = value
+    def _coefficients(self, block: Sequence[int], t: np.ndarray, lr_scale: np.ndarray) -> np.ndarray:
+        """Returns the coefficients of the update rule of members of a block at steps t, (members, len(t), 8).
+
+        Powers are taken once for a block. What differs within it is only multiplied and added, which rounds alike in
+        any company.
+        """
+        recipes = [self.members[index].recipe for index in block]
+        scaled = lr_scale * [recipe.lr for recipe in recipes]
+        hyper = {name: getattr(recipes[0], name) for name in self._rules[block[0]].hyper}
+        hyper["lr"] = scaled[:, None] * self.schedule_factor(block[0], t)
+        if "weight_decay" in hyper:
+            hyper["weight_decay"] = np.array([recipe.weight_decay for recipe in recipes])[:, None]
+        found = np.empty((len(block), len(t), NUM_COEFFICIENTS), self.dtype)
+        for column, value in enumerate(self._rules[block[0]].padded_coefficients(hyper, t)):
+            found[:, :, column] = value
         return found
 
     def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
@@ -330,8 +279,8 @@ class KernelProgram(Program):
         rule, state = self._rules[index], self._state(index)
         if rule.average is None:
             return state.theta
-        t = np.arange(max(int(self.step[index]), 1), max(int(self.step[index]), 1) + 1)
-        c = tuple(np.asarray(value, dtype=self.dtype) for value in self._coefficients(index, t, 1.0)[0])
+        t = np.array([max(int(self.step[index]), 1)])
+        c = tuple(np.asarray(value, dtype=self.dtype) for value in self._coefficients([index], t, np.ones(1))[0, 0])
         return np.asarray(rule.average(state.theta, tuple(state.slots), c), dtype=self.dtype)
 
     def eval_params(self, index: int) -> dict[str, np.ndarray]:
