@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from thalweg.core import Purpose, derive_key
-from thalweg.models import ACTIVATIONS, Architecture
+from thalweg.models import ACTIVATIONS
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel, _kernel_pieces
 from thalweg.population._contract import (
@@ -60,14 +60,13 @@ class KernelProgram(Program):
         self._x = _flat_rows(task.train.x, self.dtype)
         self._y_real, self._y_class = _targets(task.train.y, self.dtype)
         self._packings: dict[Any, Packing] = {}
-        self._starts: dict[Any, dict[str, np.ndarray]] = {}
         self._packing: list[Packing] = []
         self._rules: list[ElementwiseRule] = []
-        self._states: list[_State | None] = []
         self._shared: list[Hashable] = []
+        self._states: dict[int, _State] = {}
+        self._released: set[int] = set()
         for index, member in enumerate(self.members):
             self._add(index, member)
-        self._starts.clear()
 
     @classmethod
     def refuses(cls, task: Task, recipe: Recipe, settings: Settings) -> str | None:
@@ -109,49 +108,64 @@ class KernelProgram(Program):
     def _add(self, index: int, member: Member) -> None:
         recipe = member.recipe
         architecture = architecture_of(recipe, self.task.input_shape, self.task.output_size)
-        packing = self._packings.setdefault(architecture, Packing(architecture))
+        if architecture not in self._packings:
+            self._packings[architecture] = Packing(architecture)
         rule = RULES[recipe.optimizer]
         assert isinstance(rule, ElementwiseRule)
-        self._packing.append(packing)
+        self._packing.append(self._packings[architecture])
         self._rules.append(rule)
         own = tuple(getattr(recipe, name) for name in rule.hyper if name not in ("lr", "weight_decay"))
         schedule = (recipe.schedule, recipe.warmup, recipe.schedule_gamma, self.paces[index].total_steps)
         self._shared.append((rule.name, own, schedule))
-        state = _State(
+        if member.start is not None:
+            self.step[index] = member.start.step
+
+    def _begin(self, which: Iterable[int]) -> None:
+        """Gives members their state where they have none yet: one that waits for its turn takes no memory."""
+        drawn: dict[Any, dict[str, np.ndarray]] = {}
+        for index in which:
+            assert index not in self._released, "the member was released"
+            if index not in self._states:
+                self._states[index] = self._initial_state(index, drawn)
+
+    def _initial_state(self, index: int, drawn: dict[Any, dict[str, np.ndarray]]) -> _State:
+        """Returns the state at a member's start; members of one seed, init and shape share what is in `drawn`."""
+        member, packing, state = self.members[index], self._packing[index], self._zeros(index)
+        if member.start is not None:
+            self._load(index, state, member.start)
+            return state
+        recipe = member.recipe
+        key = (packing.architecture, recipe.init, recipe.init_scale, recipe.activation_parameter, member.seed)
+        if key not in drawn:
+            drawn[key] = {
+                name: value.numpy() for name, value in initial_parameters(self.task, recipe, member.seed).items()
+            }
+        for name, view in packing.unpack(state.theta).items():
+            view[...] = drawn[key][name]
+        buffers = packing.unpack_buffers(state.buffers)
+        for spec in packing.architecture.buffers:
+            buffers[spec.name][...] = spec.start
+        self._start_slots(index, state)
+        return state
+
+    def _zeros(self, index: int) -> _State:
+        packing, rule = self._packing[index], self._rules[index]
+        return _State(
             theta=np.zeros(packing.size, self.dtype),
             slots=np.zeros((len(rule.slots), packing.size), self.dtype),
             buffers=np.zeros(packing.buffer_size, self.dtype),
         )
-        self._states.append(state)
-        if member.start is not None:
-            self.restore(index, member.start)
-            return
-        start = self._start(architecture, member)
-        for name, view in packing.unpack(state.theta).items():
-            view[...] = start[name]
-        buffers = packing.unpack_buffers(state.buffers)
-        for spec in architecture.buffers:
-            buffers[spec.name][...] = spec.start
-        self._reset_slots(index)
 
-    def _start(self, architecture: Architecture, member: Member) -> dict[str, np.ndarray]:
-        """Returns the initial parameters; members of one seed, init and shape share one draw."""
-        recipe = member.recipe
-        key = (architecture, recipe.init, recipe.init_scale, recipe.activation_parameter, member.seed)
-        if key not in self._starts:
-            start = initial_parameters(self.task, recipe, member.seed)
-            self._starts[key] = {name: value.numpy() for name, value in start.items()}
-        return self._starts[key]
+    def _start_slots(self, index: int, state: _State) -> None:
+        """Fills the slots, which are zeros, where the rule starts them at the parameters."""
+        rule = self._rules[index]
+        for number, slot in enumerate(rule.slots):
+            if slot in (rule.start or {}):
+                state.slots[number] = state.theta
 
     def _state(self, index: int) -> _State:
-        state = self._states[index]
-        assert state is not None, "the member was released"
-        return state
-
-    def _reset_slots(self, index: int) -> None:
-        rule, state = self._rules[index], self._state(index)
-        for number, slot in enumerate(rule.slots):
-            state.slots[number] = state.theta if slot in (rule.start or {}) else 0
+        self._begin([index])
+        return self._states[index]
 
     def advance(self, num_steps: np.ndarray, lr_scale: np.ndarray) -> list[np.ndarray]:
         """Trains each member for its number of steps, the longest first, one core each."""
@@ -164,6 +178,7 @@ class KernelProgram(Program):
                 losses[index] = self._train(index, coefficients)
 
         active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
+        self._begin(active)  # in one thread, in order
         active.sort(key=lambda i: -self.cost(i) * float(num_steps[i]))
         self._each(work, self._blocks(active, num_steps))
         return losses
@@ -272,7 +287,9 @@ class KernelProgram(Program):
             _kernel.predict(packing.layers, theta, buffers, rows, slope, out, packing.chunk)
             found[index] = out
 
-        self._each(work, list(dict.fromkeys(which)))
+        once = list(dict.fromkeys(which))
+        self._begin(once)
+        self._each(work, once)
         return [found[index] for index in which]
 
     def _eval_theta(self, index: int) -> np.ndarray:
@@ -300,18 +317,24 @@ class KernelProgram(Program):
 
     def restore(self, index: int, snapshot: Snapshot) -> None:
         """Sets a member's state; the slots are dropped where they belong to another rule."""
-        packing, rule, state = self._packing[index], self._rules[index], self._state(index)
+        self._states.setdefault(index, self._zeros(index))
+        self._load(index, self._states[index], snapshot)
+        self.step[index] = snapshot.step
+        self.diverged_at[index] = -1
+
+    def _load(self, index: int, state: _State, snapshot: Snapshot) -> None:
+        packing, rule = self._packing[index], self._rules[index]
         for name, view in packing.unpack(state.theta).items():
             view[...] = snapshot.params[name]
         for name, view in packing.unpack_buffers(state.buffers).items():
             view[...] = snapshot.buffers[name]
-        self._reset_slots(index)
-        if snapshot.optimizer == rule.name:
-            for k, slot in enumerate(rule.slots):
-                for name, view in packing.unpack(state.slots[k]).items():
-                    view[...] = snapshot.slots[slot][name]
-        self.step[index] = snapshot.step
-        self.diverged_at[index] = -1
+        state.slots[...] = 0
+        if snapshot.optimizer != rule.name:
+            self._start_slots(index, state)
+            return
+        for k, slot in enumerate(rule.slots):
+            for name, view in packing.unpack(state.slots[k]).items():
+                view[...] = snapshot.slots[slot][name]
 
     def num_parameters(self, index: int) -> int:
         """Returns the number of trained parameters of a member."""
@@ -319,7 +342,8 @@ class KernelProgram(Program):
 
     def release(self, index: int) -> None:
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
-        self._states[index] = None
+        self._states.pop(index, None)
+        self._released.add(index)
 
 
 @cache
