@@ -43,6 +43,21 @@ def recipe_text(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Ours:
+    """What our search found.
+
+    Args:
+        seconds: Of the whole search.
+        decided: When the recommended recipe was in hand: after the choice, or, where the confirmation made the two
+            leading recipes change places, at the end.
+        stages: Stage -> when it ended.
+        timeline: The best validation score by the clock.
+        recipe: The recommended one.
+        first_confirmation_seed: Of our confirmation.
+        validation: Mean over the confirmation. test: score of every seed there.
+        screened: Recipes that started.
+        steps: Of all members.
+    """
+
     seconds: float
     decided: float
     stages: dict[str, float]
@@ -98,15 +113,16 @@ def run_ours(
     session = Session(task, planned.plan, Control(on_segment=look))
     found = search(session, base, axes, size=size, seeds=CONFIRMATION_SEEDS, seed=seed)
     seconds = timeline.now()
+    chosen = session.populations["confirmation"].members[0]
     if found is None or found.validation is None or found.test is None:
         raise RuntimeError("our search ended without a confirmed recipe")
     return Ours(
         seconds=seconds,
-        decided=first_look["confirmation"],
+        decided=first_look["confirmation"] if found.recommended == chosen.recipe else seconds,
         stages={name: round(end, 2) for name, end in stages.items()},
         timeline=timeline,
         recipe=found.recommended,
-        first_confirmation_seed=session.populations["confirmation"].members[0].seed,
+        first_confirmation_seed=chosen.seed,
         validation=found.validation.over_seeds.mean,
         test=found.test.values,
         screened=len(found.screened),
