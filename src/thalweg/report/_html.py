@@ -266,9 +266,10 @@ def _tune_how(result: TuneResult) -> list[tuple[str, str]]:
         rows.append(("screening", f"{count(len(found.screened), 'recipe')} on one seed by halving: {told}"))
     else:
         rows.append(("screening", f"{count(len(found.screened), 'recipe')} on one seed by halving"))
-    choice = {r.member for r in result.history.get("choice", [])}
-    if choice:
-        rows.append(("choice", f"finalists on 3 fresh seeds each ({count(len(choice), 'run')})"))
+    heats = [len({r.member for r in records}) for name, records in result.history.items() if name.startswith("choice")]
+    if heats:
+        runs = " and ".join(str(num) for num in heats)
+        rows.append(("choice", f"finalists on fresh seeds, the leading ones on more: {runs} runs"))
     if found.validation is not None:
         seeds = ", ".join(str(s) for s in found.validation.seeds)
         rows.append(("confirmation", f"recommended recipe and runner-up on seeds {seeds}, which chose nothing"))

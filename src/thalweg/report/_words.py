@@ -263,7 +263,8 @@ def missing_part(result: Any) -> str:
     if result.complete:
         return f"Fewer than 2 of its confirmation seeds ran through, so there is no score to report. {flatter}"
     stage = "confirmation" in result.history and "the confirmation on fresh seeds"
-    stage = stage or ("choice" in result.history and "the comparison of the finalists on fresh seeds")
+    chosen = any(name.startswith("choice") for name in result.history)
+    stage = stage or (chosen and "the comparison of the finalists on fresh seeds")
     stage = stage or "the screening"
     after = {
         "the screening": "the finalists were not compared, nothing is confirmed on fresh seeds",

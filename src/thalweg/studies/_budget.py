@@ -11,11 +11,11 @@ import numpy as np
 from thalweg.core import InputError
 from thalweg.recipes import Axis, Recipe
 from thalweg.studies._forecast import SearchForecast
-from thalweg.studies._stages import FINALISTS, SAMPLE, bracket_finalists, search_stages
+from thalweg.studies._stages import LEAST_FINALISTS, SAMPLE, bracket_finalists, search_stages
 from thalweg.tasks import Task
 
 #: recipes of the smallest search
-_LEAST_SCREENED = FINALISTS
+_LEAST_SCREENED = LEAST_FINALISTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ DEFAULT_ELSEWHERE = 36
 #: recipes of one halving, and how many of them reach the full length: four rungs, each a third of the one before
 BRACKET = 81
 BRACKET_FINALISTS = 3
-#: recipes that are compared on fresh seeds
-FINALISTS = 8
-#: the heats in which they are: (recipes, seeds)
-HEATS = ((FINALISTS, 3), (3, 4))
+#: recipes that are compared on fresh seeds: so many at least, and one in so many of those that were screened
+LEAST_FINALISTS, ONE_IN = 8, 40
+#: seeds of the first heat, in which all of them take part, and of the later ones
+FIRST_SEEDS, MORE_SEEDS = 3, 4
+#: the last heat is of so many recipes
+LAST_HEAT = 3
 #: fields that only mean something at full length: where one of them varies, every recipe runs to its end
 FULL_LENGTH = frozenset({"schedule", "warmup", "schedule_gamma", "epochs", "patience"})
 #: recipes of the space that stand for all of it in predictions
@@ -27,6 +30,26 @@ SAMPLE = 64
 def bracket_finalists(axes: Sequence[Axis], bracket: list[int]) -> int:
     """Returns how many members of a bracket reach the full length, at least: all where an axis asks for it."""
     return len(bracket) if any(axis.field in FULL_LENGTH for axis in axes) else BRACKET_FINALISTS
+
+
+def choice_heats(screened: int) -> list[tuple[int, int]]:
+    """Returns the heats of the choice, (recipes, fresh seeds of each): a third goes on, until three are left.
+
+    Scores of one seed tell good recipes hardly apart, so a larger search compares more of them (docs/log.md).
+
+    Args:
+        screened: Recipes that started.
+
+    Example:
+        >>> choice_heats(324), choice_heats(1024)
+        ([(8, 3), (3, 4)], [(25, 3), (9, 4), (3, 4)])
+    """
+    num = min(screened, max(LEAST_FINALISTS, screened // ONE_IN))
+    heats = [(num, FIRST_SEEDS)]
+    while len(heats) == 1 or num > LAST_HEAT:
+        num = min(num, max(LAST_HEAT, math.ceil(num / 3)))
+        heats.append((num, MORE_SEEDS))
+    return heats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +85,7 @@ def search_stages(axes: Sequence[Axis], screened: int, epochs: int, seeds: int) 
         for rung in halving_rungs(len(bracket), epochs, finalists=bracket_finalists(axes, bracket)):
             stages.append(Stage(name="screening", recipes=rung.members, seeds=1, first=before, last=rung.epochs))
             before = rung.epochs
-    for num, runs in HEATS:
-        stages.append(Stage(name="choice", recipes=min(num, screened), seeds=runs, first=0, last=epochs))
+    for num, runs in choice_heats(screened):
+        stages.append(Stage(name="choice", recipes=num, seeds=runs, first=0, last=epochs))
     stages.append(Stage(name="confirmation", recipes=min(2, screened), seeds=seeds, first=0, last=epochs))
     return stages

@@ -41,10 +41,9 @@ from thalweg.studies._stages import (
     BRACKET,
     DEFAULT_ELSEWHERE,
     DEFAULT_SCREENED,
-    FINALISTS,
-    HEATS,
     SAMPLE,
     bracket_finalists,
+    choice_heats,
     search_stages,
 )
 from thalweg.tasks import METRICS, Task
@@ -203,9 +202,9 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
     """Runs the whole search; returns None where it was cancelled before anything is known.
 
     Screening: recipes are drawn evenly over the axes and trained on one seed by successive halving, in brackets.
-    Choice: the finalists are trained on three fresh seeds, the three that lead then on four more. Confirmation: the two
-    that lead are trained on other fresh seeds, and only these give the scores that are reported. Then the test rows are
-    opened, once.
+    Choice: the finalists are trained on three fresh seeds, the third of them that leads on four more, until three are
+    left. Confirmation: the two that lead are trained on other fresh seeds, and only these give the scores that are
+    reported. Then the test rows are opened, once.
 
     Args:
         session: Task, plan, control and folder.
@@ -245,10 +244,11 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
         return found
     session.close("screening")
 
-    finalists = [n for n in survivors if screening.diverged_at(n) is None][:FINALISTS]
+    heats = choice_heats(len(recipes))
+    finalists = [n for n in survivors if screening.diverged_at(n) is None][: heats[0][0]]
     if not finalists:
         return found
-    chosen = _choose(session, [recipes[n] for n in finalists], seed, higher_is_better=higher)
+    chosen = _choose(session, [recipes[n] for n in finalists], heats, seed, higher_is_better=higher)
     return found if chosen is None else _confirm(session, found, chosen, seeds, seed)
 
 
@@ -310,15 +310,22 @@ def _diverged(population: Population, axes: Sequence[Axis]) -> list[Diverged]:
     return found
 
 
-def _choose(session: Session, recipes: list[Recipe], seed: int, *, higher_is_better: bool) -> list[Recipe] | None:
-    """Returns the finalists from best to worst by their mean validation score on fresh seeds, in two heats.
+def _choose(
+    session: Session,
+    recipes: list[Recipe],
+    heats: Sequence[tuple[int, int]],
+    seed: int,
+    *,
+    higher_is_better: bool,
+) -> list[Recipe] | None:
+    """Returns the finalists from best to worst by their mean validation score on fresh seeds, in heats.
 
-    Of the second heat are those that lead after the first; they are ranked by their mean over both. None where
+    Of a later heat are those that lead after the one before; they are ranked by their mean over all. None where
     cancelled.
     """
     scores: dict[Recipe, list[float]] = {recipe: [] for recipe in recipes}
     ranked, first = recipes, seed + _CHOICE_FROM
-    for heat, (num, seeds) in enumerate(HEATS, start=1):
+    for heat, (num, seeds) in enumerate(heats, start=1):
         running = ranked[:num]
         members = [Member(recipe=recipe, seed=first + k) for recipe in running for k in range(seeds)]
         population = session.open(f"choice-{heat}", members, session.plan.in_full_precision())

@@ -23,7 +23,7 @@ class TuneResult:
         base: The recipe that the search started from.
         plan: How members ran.
         tuning: The search: recommended recipe, scores, effects.
-        history: Every evaluation, by stage: screening, choice, confirmation.
+        history: Every evaluation, by population: screening, choice-1, choice-2, ..., confirmation.
         seconds: Wall-clock time, all sittings together.
         complete: False where the search was interrupted.
         model_seed: Seed of the saved model; None before the confirmation.
