@@ -99,6 +99,11 @@ def test_curves_are_capped_and_say_so(tuned):
     assert f"An even sample of {MOST_CURVES} of 900 members" in tune_html(result)
 
 
+def test_how_it_was_chosen_is_told(tuned):
+    runs = [len({r.member for r in tuned.history[f"choice-{heat}"]}) for heat in (1, 2)]
+    assert f"the leading ones on more: {runs[0]} and {runs[1]} runs" in tune_html(tuned)
+
+
 def test_diverged_members_are_listed(tuned):
     own = _own(tune_html(tuned))
     rows = own.split("Members that diverged</h2>")[1].split("</table>")[0]

@@ -37,6 +37,16 @@ def test_interrupted_says_what_is_missing(interrupted):
     assert "fresh seeds)" not in text
 
 
+@pytest.mark.parametrize(
+    ("last", "said"), [("choice-1", "comparison of the finalists"), ("confirmation", "confirmation")]
+)
+def test_interrupted_names_the_stage(interrupted, tuned, last, said):
+    names = list(tuned.history)
+    begun = {name: tuned.history[name] for name in names[: names.index(last) + 1]}
+    text = " ".join(tune_text(dataclasses.replace(interrupted, history=begun)).split())
+    assert f"interrupted during the {said}" in text
+
+
 def test_files_and_commands(tuned, interrupted, tmp_path):
     run = tmp_path / "my run"
     run.mkdir()
