@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,17 @@ def measure(work: Work, rounds: int) -> dict[str, Any]:
     }
 
 
+def measure_alone(number: int, rounds: int) -> dict[str, Any]:
+    """Returns what `measure` returns for a work, from a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "engine.json"
+        command = [sys.executable, __file__, "--only", str(number), "--rounds", str(rounds), "--out", str(out)]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL)
+        if not out.exists():
+            sys.exit(f"{WORKS[number].name} was not measured: exit status {done.returncode}")
+        return json.loads(out.read_text())["results"][0]
+
+
 def ratio(result: dict[str, Any], names: list[str]) -> float:
     """Returns how many times as long the best of the named contenders takes as we do: the median over rounds."""
     rows = result["contenders"]
@@ -197,14 +209,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "engine.json"))
     given = parser.parse_args()
-    works = WORKS if given.only is None else [WORKS[k] for k in given.only]
+    numbers = range(len(WORKS)) if given.only is None else given.only
     rate = matrix_rate()
     results = []
-    for work in works:
-        print(work.name, file=sys.stderr)
-        # in a process of its own: threads and workers of one work would still be about in the next
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            result = alone.submit(measure, work, given.rounds).result()
+    for number in numbers:
+        print(WORKS[number].name, file=sys.stderr)
+        # alone: threads and workers of one work would still be about in the next
+        result = measure(WORKS[number], given.rounds) if len(numbers) == 1 else measure_alone(number, given.rounds)
         result["claims"] = claims_of(result)
         show(result, rate)
         results.append(result)
