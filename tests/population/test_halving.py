@@ -49,6 +49,18 @@ def test_rungs_by_hand():
     assert [(r.epochs, r.members) for r in halving_rungs(324, 1, finalists=8)] == [(1, 324)]
 
 
+@pytest.mark.parametrize("num", [81, 122, 324, 400, 700, 1024, 5000])
+def test_a_recipe_costs_the_same_whatever_the_size_of_the_search(num):
+    # brackets of 79 had three rungs and took 6.5 epochs a recipe, where brackets of 81 take 2.8
+    epochs = 0
+    for bracket in split_brackets(num, size=81):
+        before = 0
+        for rung in halving_rungs(len(bracket), 24, finalists=3):
+            epochs += rung.members * (rung.epochs - before)
+            before = rung.epochs
+    assert 2.7 <= epochs / num <= 3.3
+
+
 def halved(task, folder=None, control=None, size=9):
     session = Session(task, Plan(), control, folder)
     population = session.open("screening", MEMBERS)

@@ -116,11 +116,13 @@ def run_halving(
 
 
 def split_brackets(num_members: int, *, size: int) -> list[list[int]]:
-    """Returns the members of each bracket: about `size` in each, dealt out in turn so that all are spread alike.
+    """Returns the members of each bracket: `size` or more in each, dealt out in turn so that all are spread alike.
+
+    Never fewer, where there are so many: a bracket that is a little smaller has a rung less, and costs twice as much.
 
     Example:
         >>> split_brackets(7, size=3)
         [[0, 2, 4, 6], [1, 3, 5]]
     """
-    num = max(1, round(num_members / size))
+    num = max(1, num_members // size)
     return [list(range(first, num_members, num)) for first in range(num)]
