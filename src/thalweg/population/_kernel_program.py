@@ -215,7 +215,7 @@ class KernelProgram(Program):
     def _train(self, index: int, coefficients: np.ndarray) -> np.ndarray:
         num_steps = len(coefficients)
         member, pace, packing = self.members[index], self.paces[index], self._packing[index]
-        recipe, state = member.recipe, self._state(index)
+        recipe, state = member.recipe, self._states[index]
         first = int(self.step[index])
         real = self.dtype.type
         first_epoch = first // pace.steps_per_epoch
@@ -317,7 +317,9 @@ class KernelProgram(Program):
 
     def restore(self, index: int, snapshot: Snapshot) -> None:
         """Sets a member's state; the slots are dropped where they belong to another rule."""
-        self._states.setdefault(index, self._zeros(index))
+        assert index not in self._released, "the member was released"
+        if index not in self._states:
+            self._states[index] = self._zeros(index)
         self._load(index, self._states[index], snapshot)
         self.step[index] = snapshot.step
         self.diverged_at[index] = -1

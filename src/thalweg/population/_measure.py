@@ -30,7 +30,7 @@ class Trial:
         plan: With a program other than auto.
 
     Attributes:
-        building: Seconds that making one member took.
+        building: Seconds that making one member took, without what its program puts off until it trains.
         spent: Seconds of all timed steps.
 
     Raises:

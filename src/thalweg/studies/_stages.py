@@ -16,11 +16,11 @@ DEFAULT_ELSEWHERE = 36
 BRACKET = 81
 BRACKET_FINALISTS = 3
 #: recipes that are compared on fresh seeds: so many at least, and one in so many of those that were screened
-LEAST_FINALISTS, ONE_IN = 8, 40
+LEAST_FINALISTS, _ONE_IN = 8, 40
 #: seeds of the first heat, in which all of them take part, and of the later ones
-FIRST_SEEDS, MORE_SEEDS = 3, 4
+_FIRST_SEEDS, _MORE_SEEDS = 3, 4
 #: the last heat is of so many recipes
-LAST_HEAT = 3
+_LAST_HEAT = 3
 #: fields that only mean something at full length: where one of them varies, every recipe runs to its end
 FULL_LENGTH = frozenset({"schedule", "warmup", "schedule_gamma", "epochs", "patience"})
 #: recipes of the space that stand for all of it in predictions
@@ -44,11 +44,11 @@ def choice_heats(screened: int) -> list[tuple[int, int]]:
         >>> choice_heats(324), choice_heats(1024)
         ([(8, 3), (3, 4)], [(25, 3), (9, 4), (3, 4)])
     """
-    num = min(screened, max(LEAST_FINALISTS, screened // ONE_IN))
-    heats = [(num, FIRST_SEEDS)]
-    while len(heats) == 1 or num > LAST_HEAT:
-        num = min(num, max(LAST_HEAT, math.ceil(num / 3)))
-        heats.append((num, MORE_SEEDS))
+    num = min(screened, max(LEAST_FINALISTS, screened // _ONE_IN))
+    heats = [(num, _FIRST_SEEDS)]
+    while len(heats) == 1 or num > _LAST_HEAT:
+        num = min(num, max(_LAST_HEAT, math.ceil(num / 3)))
+        heats.append((num, _MORE_SEEDS))
     return heats
 
 
