@@ -135,6 +135,19 @@ def test_a_member_that_diverges_is_marked_and_frozen_and_stops_nobody(program, t
     assert_same_bits(alone.snapshot(0), together.snapshot(1))
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_crowd_that_reads_the_same_rows_is_the_same_bits(program, kind):
+    """The kernel copies such rows in the order in which they are read."""
+    task = small_task(kind)
+    members = [Member(recipe=BASE.changed(lr=0.01 * (k + 1)), seed=3) for k in range(9)]
+    crowd, alone = make(program, task, members, threads=2), make(program, task, members[4:5])
+    for steps in (4, 9, 1, 7):  # within an epoch, over several
+        advance(crowd, steps)
+        advance(alone, steps)
+    assert_same_bits(alone.snapshot(0), crowd.snapshot(4))
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_fork_that_changes_nothing_goes_on_as_the_original(program, task):
     member = Member(recipe=BASE, seed=5)

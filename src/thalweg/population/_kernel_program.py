@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,9 +33,15 @@ from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
 _Work = TypeVar("_Work")
+#: seed, first epoch, last epoch
+_Epochs = tuple[int, int, int]
+#: inputs, real targets, classes, order of every epoch
+_Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 #: members whose coefficients are computed together, at most
 _BLOCK = 16
+#: rows are copied in the order in which they are read where each is read so often, into so many bytes at most
+_READ_AGAIN, _MOST_COPIED = 4, 1 << 25
 
 
 @dataclass(kw_only=True)
@@ -65,6 +72,7 @@ class KernelProgram(Program):
         self._shared: list[Hashable] = []
         self._states: dict[int, _State] = {}
         self._released: set[int] = set()
+        self._copied: dict[_Epochs, _Rows] = {}
         for index, member in enumerate(self.members):
             self._add(index, member)
 
@@ -98,8 +106,9 @@ class KernelProgram(Program):
         training = packing.size + train + batch * math.prod(task.input_shape)
         outputs = len(task.validation.rows) * task.output_size
         real = settings.dtype.itemsize
+        copied = min(_MOST_COPIED, recipe.epochs * real * (task.train.x.size + task.train.y.size))
         return Memory(
-            shared=shared_bytes(task, settings),
+            shared=shared_bytes(task, settings) + copied,
             member=real * (state + outputs),
             working=real * max(training, predict),
             saving=real * state,
@@ -179,9 +188,47 @@ class KernelProgram(Program):
 
         active = [i for i in range(len(self.members)) if num_steps[i] > 0 and self.diverged_at[i] < 0]
         self._begin(active)  # in one thread, in order
+        self._copy_rows(active, num_steps)
         active.sort(key=lambda i: -self.cost(i) * float(num_steps[i]))
         self._each(work, self._blocks(active, num_steps))
         return losses
+
+    def _epochs(self, index: int, num_steps: int) -> _Epochs:
+        """Returns the seed and the epochs of a member's next steps."""
+        per_epoch, first = self.paces[index].steps_per_epoch, int(self.step[index])
+        return self.members[index].seed, first // per_epoch, (first + num_steps - 1) // per_epoch
+
+    def _copy_rows(self, active: Sequence[int], num_steps: np.ndarray) -> None:
+        """Copies the rows of epochs that several members share in their order, where that is small.
+
+        Read one after another they come from memory before they are needed; picked from a large table they do not.
+        """
+        read: Counter[_Epochs] = Counter()
+        for index in active:
+            read[self._epochs(index, int(num_steps[index]))] += int(num_steps[index]) * self.paces[index].batch_size
+        for gone in self._copied.keys() - read.keys():
+            del self._copied[gone]
+        copied: dict[_Epochs, _Rows] = {}
+        left = _MOST_COPIED
+        for epochs, num_read in read.items():
+            num_epochs = epochs[2] - epochs[1] + 1
+            size = num_epochs * (self._x.nbytes + self._y_real.nbytes + self._y_class.nbytes)
+            if num_read >= _READ_AGAIN * num_epochs * len(self._x) and size <= left:
+                copied[epochs] = self._copied.get(epochs) or self._in_order(*epochs)
+                left -= size
+        self._copied = copied
+
+    def _in_order(self, seed: int, first: int, last: int) -> _Rows:
+        order = np.concatenate([self.epoch_rows(seed, epoch) for epoch in range(first, last + 1)])
+        x, y_real, y_class = (rows[order] if len(rows) else rows for rows in (self._x, self._y_real, self._y_class))
+        return x, y_real, y_class, np.arange(len(order)).reshape(last - first + 1, -1)
+
+    def _rows(self, epochs: _Epochs) -> _Rows:
+        if epochs in self._copied:
+            return self._copied[epochs]
+        seed, first, last = epochs
+        orders = [self.epoch_rows(seed, epoch) for epoch in range(first, last + 1)]
+        return self._x, self._y_real, self._y_class, np.stack(orders) if len(orders) > 1 else orders[0][None]
 
     def _blocks(self, active: Sequence[int], num_steps: np.ndarray) -> list[list[int]]:
         """Returns the members in the same order, in blocks of a few that need the same coefficients but for lr."""
@@ -218,10 +265,8 @@ class KernelProgram(Program):
         recipe, state = member.recipe, self._states[index]
         first = int(self.step[index])
         real = self.dtype.type
-        first_epoch = first // pace.steps_per_epoch
-        last_epoch = (first + num_steps - 1) // pace.steps_per_epoch
-        orders = [self.epoch_rows(member.seed, e) for e in range(first_epoch, last_epoch + 1)]
-        order = np.stack(orders) if len(orders) > 1 else orders[0][None]
+        epochs = self._epochs(index, num_steps)
+        x, y_real, y_class, order = self._rows(epochs)
         l1, l2 = penalty_strengths(recipe)
         losses = np.empty(num_steps)
         done = _kernel.train(
@@ -229,11 +274,11 @@ class KernelProgram(Program):
             state.theta,
             state.slots,
             state.buffers,
-            self._x,
-            self._y_real,
-            self._y_class,
+            x,
+            y_real,
+            y_class,
             order,
-            first_epoch,
+            epochs[1],
             first,
             num_steps,
             pace.batch_size,
