@@ -50,39 +50,39 @@ def run_theirs(task: Task, repeat: int, *, seconds: float, plan: Plan, setting: 
         task, base, axes, seconds=seconds, setting=setting, seed=repeat * SEED_STRIDE, processes=plan.threads
     )
     torch.set_num_threads(plan.threads)
-    best = [
-        {
-            "at": round(at, 2),
-            "validation": value,
-            "test": confirm(task, recipe, repeat, plan),
-            "recipe": recipe_text(recipe, axes),
-        }
-        for at, value, recipe in found.best
-    ]
     return {
-        "repeat": repeat,
-        "date": today(),
-        "decided_at": best[-1]["at"],
-        "test": best[-1]["test"],
+        **confirmed([(at, recipe) for at, _, recipe in found.best], task, axes, repeat, plan),
         "trials": found.counts,
         "steps": found.steps,
         "training_seconds": round(found.training_seconds, 1),
-        "best": best,
     }
 
 
 def run_our_side(task: Task, repeat: int, *, screened: int, plan: Plan) -> dict[str, Any]:
-    """Returns our recipe with its score and when it was in hand."""
+    """Returns our best recipes by the clock, with their scores."""
     base, axes = space(task)
     found = run_ours(task, base, axes, budget=Budget(), plan=plan, seed=repeat * SEED_STRIDE, screened=screened)
     return {
-        "repeat": repeat,
-        "date": today(),
-        "decided_at": round(found.decided, 2),
-        "test": confirm(task, found.recipe, repeat, plan),
-        "recipe": recipe_text(found.recipe, axes),
+        **confirmed(found.best, task, axes, repeat, plan),
         "stage_ends": found.stages,
         "steps": found.steps,
+    }
+
+
+def confirmed(
+    best: Sequence[tuple[float, Recipe]], task: Task, axes: Sequence[Axis], repeat: int, plan: Plan
+) -> dict[str, Any]:
+    """Returns a row of the results: what was best so far, by the clock, each with its test score."""
+    scores = {recipe: confirm(task, recipe, repeat, plan) for recipe in {recipe for _, recipe in best}}
+    (decided, last) = best[-1]
+    return {
+        "repeat": repeat,
+        "date": today(),
+        "decided_at": round(decided, 2),
+        "test": scores[last],
+        "best": [
+            {"at": round(at, 2), "test": scores[recipe], "recipe": recipe_text(recipe, axes)} for at, recipe in best
+        ],
     }
 
 
@@ -102,12 +102,15 @@ def confirm(task: Task, recipe: Recipe, repeat: int, plan: Plan) -> float:
 def summarise(theirs: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Returns the times to the median of Optuna's final scores: medians over the repeats of each side.
 
-    A repeat that never gets there is censored: Optuna's at the end of its time, which shortens its time; ours counts
-    as infinitely slow. Nothing pairs a repeat of one side with one of the other, so medians are divided, not times.
+    Of each side counts the first recipe that was its best so far and is good enough. A repeat without one is censored:
+    Optuna's at the end of its time, which shortens its time; ours counts as infinitely slow. Nothing pairs a repeat of
+    one side with one of the other, so medians are divided, not times.
     """
     target = statistics.median(row["test"] for row in theirs)
-    our_times = [row["decided_at"] if row["test"] >= target else None for row in ours]
-    their_times = [next((best["at"] for best in row["best"] if best["test"] >= target), None) for row in theirs]
+    our_times, their_times = (
+        [next((best["at"] for best in row["best"] if best["test"] >= target), None) for row in rows]
+        for rows in (ours, theirs)
+    )
     our_median = statistics.median(math.inf if time is None else time for time in our_times)
     their_median = statistics.median(seconds if time is None else time for time in their_times)
     return {

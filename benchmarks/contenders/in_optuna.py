@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend  # pyright: ignore[report
 from torch import nn
 from torch.nn import functional
 
-from contenders.our_search import Timeline
+from contenders.timeline import Timeline, best_of
 from thalweg.models import ACTIVATIONS
 from thalweg.recipes import Axis, Recipe
 from thalweg.tasks import Task
@@ -277,15 +277,6 @@ def run_optuna(
 
 def make_pruner(base: Recipe) -> optuna.pruners.HyperbandPruner:
     return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=base.epochs, reduction_factor=3)
-
-
-def best_of(completed: Sequence[tuple[float, float, Recipe]]) -> list[tuple[float, float, Recipe]]:
-    """Returns the completed trials that were better than all before them, by the clock."""
-    best: list[tuple[float, float, Recipe]] = []
-    for row in sorted(completed, key=lambda row: row[0]):
-        if not best or row[1] > best[-1][1]:
-            best.append(row)
-    return best
 
 
 # ---- several processes -----------------------------------------------------------------------------------------------

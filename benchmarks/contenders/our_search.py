@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from contenders.timeline import Timeline, best_of
 from thalweg.population import Control, Plan, Population, Session
 from thalweg.recipes import Axis, Recipe
 from thalweg.studies import Budget, plan_search, search
@@ -14,27 +14,6 @@ from thalweg.tasks import Task
 
 #: fresh seeds on which the recipe of either side is scored
 CONFIRMATION_SEEDS = 10
-
-
-@dataclass(kw_only=True)
-class Timeline:
-    """The best validation accuracy of any model so far, by the clock of one side."""
-
-    started: float = field(default_factory=time.perf_counter)
-    steps: list[tuple[float, float]] = field(default_factory=list)
-    best: float = float("-inf")
-
-    def now(self) -> float:
-        return time.perf_counter() - self.started
-
-    def add(self, score: float) -> None:
-        if score > self.best:
-            self.best = score
-            self.steps.append((round(self.now(), 3), score))
-
-    def reached(self, score: float) -> float | None:
-        """Returns the seconds until a model first had this score, or None where none had."""
-        return next((seconds for seconds, best in self.steps if best >= score), None)
 
 
 def recipe_text(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
@@ -51,6 +30,8 @@ class Ours:
             leading recipes change places, at the end.
         stages: Stage -> when it ended.
         timeline: The best validation score by the clock.
+        best: (seconds, recipe) of what was best so far: of the recipes that came to their end in the screening, by
+            their one score there, and of the recommended one.
         recipe: The recommended one.
         first_confirmation_seed: Of our confirmation.
         validation: Mean over the confirmation. test: score of every seed there.
@@ -62,6 +43,7 @@ class Ours:
     decided: float
     stages: dict[str, float]
     timeline: Timeline
+    best: list[tuple[float, Recipe]]
     recipe: Recipe
     first_confirmation_seed: int
     validation: float
@@ -98,12 +80,17 @@ def run_ours(
     seen: dict[str, int] = {}
     stages: dict[str, float] = {}
     first_look: dict[str, float] = {}
+    completed: list[tuple[float, float, Recipe]] = []
 
     def look() -> None:
         name = next(reversed(session.populations))
-        history = session.populations[name].history
+        population = session.populations[name]
+        history = population.history
         for record in history[seen.get(name, 0) :]:
             timeline.add(record.validation_score)
+            recipe = population.members[record.member].recipe
+            if name == "screening" and record.epoch == recipe.epochs:
+                completed.append((timeline.now(), record.validation_score, recipe))
         seen[name] = len(history)
         stages[name] = timeline.now()
         first_look.setdefault(name, stages[name])
@@ -116,11 +103,13 @@ def run_ours(
     chosen = session.populations["confirmation"].members[0]
     if found is None or found.validation is None or found.test is None:
         raise RuntimeError("our search ended without a confirmed recipe")
+    decided = first_look["confirmation"] if found.recommended == chosen.recipe else seconds
     return Ours(
         seconds=seconds,
-        decided=first_look["confirmation"] if found.recommended == chosen.recipe else seconds,
+        decided=decided,
         stages={name: round(end, 2) for name, end in stages.items()},
         timeline=timeline,
+        best=[*((at, recipe) for at, _, recipe in best_of(completed)), (decided, found.recommended)],
         recipe=found.recommended,
         first_confirmation_seed=chosen.seed,
         validation=found.validation.over_seeds.mean,
