@@ -48,9 +48,7 @@ def halving_rungs(num_members: int, epochs: int, *, finalists: int) -> list[Rung
     rungs = []
     for k in range(num):
         left = REDUCTION ** (num - 1 - k)
-        rungs.append(
-            Rung(epochs=max(1, round(epochs / left)), members=max(finalists, math.ceil(num_members / REDUCTION**k)))
-        )
+        rungs.append(Rung(epochs=max(1, round(epochs / left)), members=max(finalists, num_members // REDUCTION**k)))
     return [Rung(epochs=r.epochs, members=min(r.members, num_members)) for r in rungs]
 
 

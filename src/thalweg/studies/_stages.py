@@ -13,8 +13,8 @@ from thalweg.recipes import Axis
 DEFAULT_SCREENED = {"linear": 324, "mlp": 324, "cnn": 81}
 DEFAULT_ELSEWHERE = 36
 #: recipes of one halving, and how many of them reach the full length: four rungs, each a third of the one before
-BRACKET = 81
-BRACKET_FINALISTS = 3
+BRACKET = 54
+BRACKET_FINALISTS = 2
 #: recipes that are compared on fresh seeds: so many at least, and one in so many of those that were screened
 LEAST_FINALISTS, _ONE_IN = 8, 40
 #: seeds of the first heat, in which all of them take part, and of the later ones
