@@ -14,7 +14,9 @@ DEFAULT_SCREENED = {"linear": 324, "mlp": 324, "cnn": 81}
 DEFAULT_ELSEWHERE = 36
 #: recipes of one halving, and how many of them reach the full length: four rungs, each a third of the one before
 BRACKET = 54
-BRACKET_FINALISTS = 2
+_FINALISTS = 2
+#: how many do in a search that is too small for a bracket
+_FINALISTS_OF_FEW = 3
 #: recipes that are compared on fresh seeds: so many at least, and one in so many of those that were screened
 LEAST_FINALISTS, _ONE_IN = 8, 40
 #: seeds of the first heat, in which all of them take part, and of the later ones
@@ -29,7 +31,9 @@ SAMPLE = 64
 
 def bracket_finalists(axes: Sequence[Axis], bracket: list[int]) -> int:
     """Returns how many members of a bracket reach the full length, at least: all where an axis asks for it."""
-    return len(bracket) if any(axis.field in FULL_LENGTH for axis in axes) else BRACKET_FINALISTS
+    if any(axis.field in FULL_LENGTH for axis in axes):
+        return len(bracket)
+    return _FINALISTS if len(bracket) >= BRACKET else _FINALISTS_OF_FEW
 
 
 def choice_heats(screened: int) -> list[tuple[int, int]]:
