@@ -31,8 +31,8 @@ from thalweg.core import (
     paired_difference,
     prediction_interval,
 )
-from thalweg.studies._effects import AxisEffect, axis_effects
-from thalweg.studies._levels import AxisColumn
+from thalweg.search._effects import AxisEffect, axis_effects
+from thalweg.search._levels import AxisColumn
 
 SEED = 20260
 WANTED = (0.93, 0.97)

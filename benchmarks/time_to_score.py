@@ -25,9 +25,8 @@ from contenders.our_search import CONFIRMATION_SEEDS, recipe_text, run_ours
 from machine import earlier_result, hardware, today, versions, write_result
 
 import thalweg as tw
-from thalweg.population import Plan, default_plan
+from thalweg.population import Budget, Plan, default_plan
 from thalweg.recipes import Axis, Recipe, default_axes, default_recipe
-from thalweg.studies import Budget
 from thalweg.tasks import Task
 
 DATA = "fashion-mnist"

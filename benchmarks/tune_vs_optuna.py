@@ -27,9 +27,8 @@ from machine import earlier_result, hardware, today, versions, write_result
 
 import thalweg as tw
 from thalweg.core import paired_difference
-from thalweg.population import Plan, default_plan
+from thalweg.population import Budget, Plan, default_plan, parse_budget
 from thalweg.recipes import Recipe, default_axes, default_recipe
-from thalweg.studies import Budget, parse_budget
 
 DATA = "fashion-mnist"
 #: the worst difference in test accuracy that still counts as "as good"

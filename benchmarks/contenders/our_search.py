@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contenders.timeline import Timeline, best_of
-from thalweg.population import Control, Plan, Population, Session
+from thalweg.population import Budget, Control, Plan, Population, Session
 from thalweg.recipes import Axis, Recipe
-from thalweg.studies import Budget, plan_search, search
+from thalweg.search import plan_search, search
 from thalweg.tasks import Task
 
 #: fresh seeds on which the recipe of either side is scored

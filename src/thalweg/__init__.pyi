@@ -1,3 +1,4 @@
+from . import study as study
 from .population import Control as Control
 from .population import Plan as Plan
 from .population import Population as Population

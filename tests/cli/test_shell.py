@@ -35,7 +35,9 @@ def test_help_and_import_are_quick(command):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["tune", "--help"], ["train", "--help"], ["plan", "--help"], ["--version"], ["tuen"]]
+    "arguments",
+    [[command, "--help"] for command in ("tune", "train", "study", "landscape", "plan")]
+    + [["--help"], ["--version"], ["tuen"]],
 )
 def test_help_loads_nothing_heavy(arguments):
     code = (
@@ -51,7 +53,7 @@ def test_import_loads_nothing_heavy():
     assert python(code).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["tune", "train", "plan", "predict", "show", "runs"])
+@pytest.mark.parametrize("command", ["tune", "train", "study", "landscape", "plan", "predict", "show", "runs"])
 def test_every_command_explains_every_option(command):
     done = thalweg(command, "--help")
     assert done.returncode == 0

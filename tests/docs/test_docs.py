@@ -14,13 +14,16 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 
 
-def test_the_cli_reference_is_the_help():
-    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs/reference/make_cli.py")
+@pytest.mark.parametrize("name", ["cli", "studies"])
+def test_the_references_are_made_from_the_code(name):
+    script = ROOT / f"docs/reference/make_{name}.py"
+    spec = importlib.util.spec_from_file_location(f"make_{name}", script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs/reference/cli.md").read_text() == module.cli_reference(), "run docs/reference/make_cli.py"
+    made = getattr(module, f"{name}_reference")()
+    assert (ROOT / f"docs/reference/{name}.md").read_text() == made, f"run {script}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -90,6 +90,7 @@ SETTINGS = {
     "momentum": {"lr": 0.05},
     "heavy_ball": {"lr": 0.05},
     "nesterov": {"lr": 0.05},
+    "sgdw": {"lr": 0.05},
     "rmsprop": {"lr": 2e-3},
     "adagrad": {"lr": 0.5},
     "adam": {"lr": 0.02},

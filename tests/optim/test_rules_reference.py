@@ -103,6 +103,19 @@ def test_heavy_ball_is_momentum_at_a_constant_lr():
     )
 
 
+def test_sgdw_is_momentum_with_its_decay_beside_the_step():
+    class Decoupled(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for w in group["params"]:
+                    w.mul_(1 - group["lr"] * 0.07)
+            return super().step(closure)
+
+    hyper = {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.07}
+    assert_same_path("sgdw", hyper, lambda p: Decoupled(p, lr=0.1, momentum=0.8))
+
+
 @pytest.mark.parametrize(("lr", "momentum"), [(0.1, 0.9), (0.5, 0.2), (1.2, 0.4)])
 def test_heavy_ball_on_a_quadratic_matches_the_closed_form(lr, momentum):
     # f = h w^2 / 2: w(t+1) = (1 + m - lr h) w(t) - m w(t-1), so w(t) is a combination of the roots' powers

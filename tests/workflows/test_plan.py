@@ -8,8 +8,8 @@ import pytest
 
 import thalweg as tw
 from thalweg.core import InputError
-from thalweg.population import Company, Plan, Session, make_plan
-from thalweg.studies import Budget, plan_search, search
+from thalweg.population import Budget, Company, Plan, Session, make_plan
+from thalweg.search import plan_search, search
 
 RECIPE = tw.Recipe(widths=(8,), epochs=6, batch_size=16)
 ONE = Plan(threads=1)

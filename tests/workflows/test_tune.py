@@ -186,8 +186,8 @@ def test_schedules_are_compared_at_full_length():
 
 
 def test_a_search_is_no_larger_than_the_memory():
-    from thalweg.population import available_memory
-    from thalweg.studies import Budget, plan_search
+    from thalweg.population import Budget, available_memory
+    from thalweg.search import plan_search
 
     task = tw.load_task("fashion-mnist")
     base = tw.Recipe(widths=(4096,), epochs=1, batch_size=1000)

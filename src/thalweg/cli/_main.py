@@ -15,6 +15,8 @@ from thalweg import __version__
 _COMMANDS = {
     "tune": "Find the recipe to use on some data, with the evidence.",
     "train": "Train one recipe on several seeds, with the intervals of its scores.",
+    "study": "Answer one question about how we optimise, by an experiment on some data.",
+    "landscape": "Draw the loss around a trained network, and measure its curvature and barriers.",
     "plan": "Say what tune or train would do, how long it takes and what memory it needs.",
     "predict": "Predict new rows with the model of a run.",
     "show": "Show what a run found.",

@@ -18,6 +18,7 @@ def start_or_resume(
     what: str,
     start: Callable[..., Any],
     *,
+    named: str | None = None,
     data: str | None,
     model: str | None,
     recipe_file: str | None,
@@ -37,6 +38,7 @@ def start_or_resume(
         ctx: Of the command.
         what: Stands beside the bar.
         start: Called with the task and the recipe; `tune` or `train` with the options of that command alone.
+        named: What the folder of a new run is called, before the task; default is the command.
         options: Those of the data.
     """
     if resumed is not None:
@@ -47,13 +49,19 @@ def start_or_resume(
         plan = plan_of(threads, device, precision, cluster)
         with controlled(what) as control:
             say_at_start(control, task.notes)
-            path = _run_path(out, f"{ctx.command.name}-{task.name}")
+            path = run_path(out, f"{named or ctx.command.name}-{task.name}")
             result = start(task, recipe, out=path, plan=plan, control=control, source=source)
+    return show_result(result, as_json=as_json)
+
+
+def show_result(result: Any, *, as_json: bool) -> int:
+    """Prints a result and returns the exit code."""
     click.echo(json.dumps(result.to_json()) if as_json else str(result))
     return 0 if result.complete else 130
 
 
-def _run_path(out: str | None, name: str) -> Path:
+def run_path(out: str | None, name: str) -> Path:
+    """Returns the folder of a new run: the one that was asked for, or one under runs/."""
     if out is not None:
         return Path(out)
     from thalweg.store import new_run_path
@@ -76,10 +84,11 @@ def _resume(ctx: click.Context, run: str, what: str) -> Any:
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in ("resumed", "cluster", "as_json"):
-            name = "DATA" if parameter.name == "data" else parameter.opts[0]
+            name = parameter.opts[0]
+            name = name if name.startswith("-") else name.upper()
             raise InputError(name, "left out with --resume: the run goes on as it was started")
     kind = RunFolder(run).kind
-    if kind != ctx.command.name:
+    if kind != {"landscape": "study"}.get(ctx.command.name or "", ctx.command.name):
         raise InputError(
             "--resume", f"a {ctx.command.name} run", f"{run}, a {kind} run", f"Use thalweg {kind} --resume."
         )

@@ -14,6 +14,9 @@ _RENDERERS: dict[tuple[str, str], str] = {
     ("train", "html"): "thalweg.report:train_html",
     ("train", "notebook"): "thalweg.report:notebook_html",
     ("train", "script"): "thalweg.report:training_script",
+    ("study", "text"): "thalweg.report:study_text",
+    ("study", "html"): "thalweg.report:study_html",
+    ("study", "notebook"): "thalweg.report:notebook_html",
     ("plan", "text"): "thalweg.report:plan_text",
     ("plan", "notebook"): "thalweg.report:plan_html",
 }

@@ -24,4 +24,5 @@ from ._layers import activation_module as activation_module
 from ._layers import draws as draws
 from ._layers import drop_by as drop_by
 from ._layers import dropout_uniform as dropout_uniform
+from ._layers import is_activation as is_activation
 from ._load import load_module as load_module

@@ -184,3 +184,19 @@ def activation_module(name: str, parameter: float | None = None) -> nn.Module:
     if name in _TORCH_MODULES:
         return _TORCH_MODULES[name](0.0 if p is None else p)
     return ElementwiseActivation(name, p)
+
+
+#: modules of torch's activation file that are no elementwise activations
+_NOT_ELEMENTWISE = (nn.MultiheadAttention, nn.Softmax, nn.Softmin, nn.LogSoftmax, nn.Softmax2d, nn.GLU)
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Returns whether a module is an activation: one of ours, or an elementwise one of torch.
+
+    Example:
+        >>> is_activation(nn.ReLU()), is_activation(nn.Linear(2, 2))
+        (True, False)
+    """
+    if isinstance(module, Maxout | ElementwiseActivation | nn.Identity):
+        return True
+    return type(module).__module__ == "torch.nn.modules.activation" and not isinstance(module, _NOT_ELEMENTWISE)

@@ -15,6 +15,7 @@ from thalweg.optim._rmsprop import RMSPROP
 from thalweg.optim._rule import RULES
 from thalweg.optim._schedule_free_adamw import SCHEDULE_FREE_ADAMW
 from thalweg.optim._sgd import SGD
+from thalweg.optim._sgdw import SGDW
 
 __all__ = [
     "ADAGRAD",
@@ -30,4 +31,5 @@ __all__ = [
     "RULES",
     "SCHEDULE_FREE_ADAMW",
     "SGD",
+    "SGDW",
 ]

@@ -1,3 +1,5 @@
+from ._budget import Budget as Budget
+from ._budget import parse_budget as parse_budget
 from ._check import check_machine as check_machine
 from ._check import check_recipes as check_recipes
 from ._checkpoint import Checkpointer as Checkpointer
@@ -10,6 +12,7 @@ from ._contract import Pace as Pace
 from ._contract import Program as Program
 from ._contract import Settings as Settings
 from ._contract import Snapshot as Snapshot
+from ._contract import penalty_strengths as penalty_strengths
 from ._control import Control as Control
 from ._forecast import Forecast as Forecast
 from ._halving import Rung as Rung
@@ -26,6 +29,7 @@ from ._memory import member_memory as member_memory
 from ._memory import most_in_memory as most_in_memory
 from ._memory import needed_memory as needed_memory
 from ._memory import show_bytes as show_bytes
+from ._modules import architecture_of as architecture_of
 from ._modules import build_module as build_module
 from ._modules import empty_module as empty_module
 from ._modules import load_state as load_state
@@ -39,6 +43,8 @@ from ._probe import Fit as Fit
 from ._probe import largest_micro_batch as largest_micro_batch
 from ._probe import largest_population as largest_population
 from ._probe import probe_fits as probe_fits
+from ._scores import Scores as Scores
+from ._scores import score_members as score_members
 from ._session import Session as Session
 from ._sizes import model_size as model_size
 from ._sizes import step_cost as step_cost

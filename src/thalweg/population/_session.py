@@ -36,14 +36,23 @@ class Session:
         self._allowance = Allowance()
         self._said: set[str] = set()
 
-    def open(self, name: str, members: Sequence[Member], plan: Plan | None = None) -> Population:
-        """Returns a population under a name, where the run knows it in the state it had; `plan` replaces the run's."""
-        population = Population(self.task, members, plan or self.plan)
+    def open(
+        self, name: str, members: Sequence[Member], plan: Plan | None = None, *, task: Task | None = None
+    ) -> Population:
+        """Returns a population under a name, where the run knows it in the state it had.
+
+        Args:
+            name: Unique within the run.
+            members: What trains.
+            plan: How, in place of the run's.
+            task: On what, in place of the run's: the same data in another form.
+        """
+        population = Population(task or self.task, members, plan or self.plan)
         self.populations[name] = population
         if "kernel" in population.reasons and not is_compiled():
             self._note("Compiling the kernel, once for this machine and version: about a minute.")
         for recipe in dict.fromkeys(member.recipe for member in members):
-            self._note(population.plan.slow(self.task, recipe))
+            self._note(population.plan.slow(population.task, recipe))
         if self.folder is not None:
             self._checkpoints[name] = Checkpointer(population, self.folder, name, self._allowance)
             done = sum(population.step(n) for n in range(len(population)))

@@ -91,7 +91,7 @@ class Recipe:
     optimizer: str = knob("adamw", "Update rule.", str, varies="structure", choices=_names("optim", "RULES"))
     lr: float = knob(1e-3, "Step size.", float, scale="log", bounds={"above": 0}, remedy="A first try is 0.001.")
     momentum: float = knob(
-        0.9, "Momentum of momentum, heavy_ball, nesterov and muon.", float, bounds={"least": 0, "below": 1}
+        0.9, "Momentum of momentum, heavy_ball, nesterov, sgdw and muon.", float, bounds={"least": 0, "below": 1}
     )
     beta1: float = knob(
         0.9, "Decay of the mean of gradients (Adam family, Lion).", float, bounds={"least": 0, "below": 1}
@@ -103,7 +103,7 @@ class Recipe:
     eps: float = knob(1e-8, "Added to the denominator of adaptive methods.", float, scale="log", bounds={"above": 0})
     weight_decay: float = knob(
         0.0,
-        "Weight decay as torch.optim applies it: decoupled in adamw, coupled in sgd and adam.",
+        "Weight decay as torch.optim applies it: decoupled in adamw and sgdw, coupled in sgd and adam.",
         float,
         scale="log",
         bounds={"least": 0},

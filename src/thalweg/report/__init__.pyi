@@ -6,5 +6,7 @@ from ._plan import plan_html as plan_html
 from ._plan import plan_text as plan_text
 from ._script import script_of as script_of
 from ._script import training_script as training_script
+from ._study import study_html as study_html
+from ._study import study_text as study_text
 from ._text import train_text as train_text
 from ._text import tune_text as tune_text

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import Interval
-from thalweg.population import Record
+from thalweg.population import Record, Scores
 from thalweg.recipes import format_value
 from thalweg.report._words import by_importance, cut_to_share, interval_rows, is_share, metric_label
-from thalweg.studies import AxisEffect, Scores, Tuning
+from thalweg.search import AxisEffect, Tuning
 from thalweg.tasks import METRICS
 from thalweg.workflows import TrainResult, TuneResult
 

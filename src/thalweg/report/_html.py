@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from thalweg.core import render
+from thalweg.population import Scores
 from thalweg.recipes import Recipe, field_docs, format_value, recipe_to_text
 from thalweg.report._figures import MOST_CURVES, figures
 from thalweg.report._page import card, document, escape, items, pairs, plot, table
@@ -30,8 +32,8 @@ from thalweg.report._words import (
     steps_of,
     toml_value,
 )
-from thalweg.studies import Scores, Tuning
-from thalweg.workflows import TrainResult, TuneResult
+from thalweg.search import Tuning
+from thalweg.workflows import StudyResult, TrainResult, TuneResult
 
 _MOST_DIVERGED = 40
 _HOW_TO_READ = (
@@ -103,9 +105,9 @@ def train_html(result: TrainResult) -> str:
     return document(f"{task.name}: one recipe", "".join(parts), drawn)
 
 
-def notebook_html(result: TuneResult | TrainResult) -> str:
+def notebook_html(result: TuneResult | TrainResult | StudyResult) -> str:
     """Returns the document in a frame of its own, so that its style and a notebook's leave each other alone."""
-    page = tune_html(result) if isinstance(result, TuneResult) else train_html(result)
+    page = render(result, "html")
     return (
         f'<iframe srcdoc="{html.escape(page, quote=True)}" sandbox="allow-scripts" '
         f'title="{escape(result.kind)} result" style="width:100%;height:900px;border:0"></iframe>'

@@ -20,6 +20,7 @@ def optimizer_code(job: Job) -> str:
         "adam": f"torch.optim.Adam({params}, lr=LR, {betas}, eps={r.eps!r}{decay})",
         "adamw": f"torch.optim.AdamW({params}, lr=LR, {betas}, eps={r.eps!r}{decay})",
         "heavy_ball": f"HeavyBall({params}, lr=LR, momentum={r.momentum!r}, weight_decay={r.weight_decay!r})",
+        "sgdw": f"SGDW({params}, lr=LR, momentum={r.momentum!r}, weight_decay={r.weight_decay!r})",
         "lion": f"Lion({params}, lr=LR, {betas}, weight_decay={r.weight_decay!r})",
         "schedule_free_adamw": f"ScheduleFreeAdamW({params}, lr=LR, {betas}, eps={r.eps!r}, "
         f"weight_decay={r.weight_decay!r})",
@@ -53,6 +54,21 @@ _CLASSES = {
                         moved = group["momentum"] * (w - state.get("previous", before))
                         w.add_(moved - group["lr"] * (w.grad + group["weight_decay"] * w))
                         state["previous"] = before
+        """,
+    "sgdw": """
+        class SGDW(torch.optim.SGD):
+            \"\"\"Momentum with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 1).\"\"\"
+
+            def __init__(self, params, lr, momentum, weight_decay):
+                super().__init__(params, lr=lr, momentum=momentum)
+                self.decay = weight_decay
+
+            @torch.no_grad()
+            def step(self):
+                for group in self.param_groups:
+                    for w in group["params"]:
+                        w.mul_(1 - group["lr"] * self.decay)
+                super().step()
         """,
     "lion": """
         class Lion(torch.optim.Optimizer):

@@ -424,7 +424,7 @@ def prox_lines(job: Job) -> list[str]:
         "rmsprop": f'{lr} / (state["square_avg"].sqrt() + {recipe.eps!r})',
         "adam": f'{lr} / ((state["exp_avg_sq"] / (1 - {recipe.beta2!r}**t)).sqrt() + {recipe.eps!r})',
     }
-    sizes["adamw"] = sizes["adam"]
+    sizes |= {"adamw": sizes["adam"], "sgdw": sizes["momentum"]}
     size = sizes.get(job.optimizer, lr)
     state = ["            state = optimizer.state[w]"] if "state" in size else []
     return [

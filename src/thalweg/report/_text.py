@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from thalweg.population import Scores
 from thalweg.recipes import Recipe
 from thalweg.report._words import (
     FILES,
@@ -28,11 +29,10 @@ from thalweg.report._words import (
     steps_of,
     toml_value,
 )
-from thalweg.studies import Scores
 from thalweg.tasks import Task
 
 if TYPE_CHECKING:
-    from thalweg.workflows import TrainResult, TuneResult
+    from thalweg.workflows import StudyResult, TrainResult, TuneResult
 
 _WIDTH = 110
 
@@ -51,7 +51,7 @@ def tune_text(result: TuneResult) -> str:
     lines += _recipe_lines(result.recipe, shown_fields(result.recipe, result.base, found.axes), result.base)
     missing = missing_part(result)
     if missing:
-        lines += ["", *_wrap(missing, "")]
+        lines += ["", *wrap(missing, "")]
     if found.validation is not None and found.test is not None:
         lines += ["", *_score_lines(task, found.validation, found.test, fresh=True)]
     if found.runner_up is not None:
@@ -60,7 +60,7 @@ def tune_text(result: TuneResult) -> str:
         lines += ["", f"Runner-up: {differs}"]
         if found.runner_up_validation is not None:
             mean = show_score(metric, found.runner_up_validation.over_seeds.mean)
-            lines += _wrap(f"Validation {metric_label(metric)} {mean}. {compare_runner_up(found, metric)}")
+            lines += wrap(f"Validation {metric_label(metric)} {mean}. {compare_runner_up(found, metric)}")
     if found.effects:
         lines += ["", f"What mattered ({effect_unit(metric, found.first_epochs)})"]
         for effect in by_importance(found.effects):
@@ -69,12 +69,12 @@ def tune_text(result: TuneResult) -> str:
                 told.append(f"Where it diverged: {effect.diverges}.")
             if effect.note:
                 told.append(effect.note)
-            lines += _wrap(" ".join(told), "- ")
-    lines += ["", *_wrap(describe_diverged(found), "")]
-    lines += _notes([*found.notes, *task.notes])
+            lines += wrap(" ".join(told), "- ")
+    lines += ["", *wrap(describe_diverged(found), "")]
+    lines += note_lines([*found.notes, *task.notes])
     steps = f"{count(found.size.steps, 'step')} over all members"
-    lines += ["", *_wrap(f"How: {steps}, {show_seconds(result.seconds)}, {show_device(result.plan)}.", "")]
-    return "\n".join(lines + _file_lines(result))
+    lines += ["", *wrap(f"How: {steps}, {show_seconds(result.seconds)}, {show_device(result.plan)}.", "")]
+    return "\n".join(lines + file_lines(result))
 
 
 def train_text(result: TrainResult) -> str:
@@ -97,13 +97,14 @@ def train_text(result: TrainResult) -> str:
         text = f"Diverged (the loss stopped being finite): {told}{more}."
         if len(result.diverged) < len(result.seeds):
             text += " Scores are of the other seeds."
-        lines += ["", *_wrap(text, "")]
-    lines += _notes(task.notes)
+        lines += ["", *wrap(text, "")]
+    lines += note_lines(task.notes)
     lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {show_device(result.plan)}."]
-    return "\n".join(lines + _file_lines(result))
+    return "\n".join(lines + file_lines(result))
 
 
-def _wrap(text: str, first: str = "  ") -> list[str]:
+def wrap(text: str, first: str = "  ") -> list[str]:
+    """Returns a text in lines of at most 110 characters, the first behind `first`."""
     indent = " " * max(len(first), 0)
     return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
@@ -137,13 +138,15 @@ def _score_lines(task: Task, validation: Scores, test: Scores, *, fresh: bool) -
     ]
 
 
-def _notes(notes: Sequence[str]) -> list[str]:
+def note_lines(notes: Sequence[str]) -> list[str]:
+    """Returns notes under their heading, or nothing."""
     if not notes:
         return []
-    return ["", "Notes", *(line for note in notes for line in _wrap(note, "- "))]
+    return ["", "Notes", *(line for note in notes for line in wrap(note, "- "))]
 
 
-def _file_lines(result: TuneResult | TrainResult) -> list[str]:
+def file_lines(result: TuneResult | TrainResult | StudyResult) -> list[str]:
+    """Returns the files of a run with the commands that use it; nothing where the run has no folder."""
     if result.run is None:
         return []
     run = shlex.quote(str(result.run))
@@ -151,6 +154,6 @@ def _file_lines(result: TuneResult | TrainResult) -> list[str]:
     lines = ["", f"Files in {run}", *(f"  {name:18} {FILES[name]}" for name in found)]
     if not result.complete and result.kind == "tune":
         lines += [f"Go on:              thalweg tune --resume {run}"]
-    if result.model_seed is not None:
+    if getattr(result, "model_seed", None) is not None:
         lines += [f"Predict new rows:   thalweg predict {run} DATA"]
     return [*lines, f"Show this again:    thalweg show {run}"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thalweg.core import Interval, format_together
-from thalweg.population import Pace, Plan
+from thalweg.population import Pace, Plan, Scores
 from thalweg.recipes import Axis, Recipe, format_value
-from thalweg.studies import AxisEffect, Scores
+from thalweg.search import AxisEffect
 from thalweg.tasks import METRICS, Task
 
 _LABELS = {"mse": "mean squared error", "rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R2"}
@@ -18,11 +18,12 @@ _UNITS = {"target": "in the unit of the target", "target squared": "in the unit 
 
 #: what each file of a run holds
 FILES = {
-    "recipe.toml": "the recommended recipe, every field",
+    "recipe.toml": "the recipe, every field",
     "runner_up.toml": "the runner-up",
     "model.safetensors": "weights of one seed (a torch state_dict)",
     "train.py": "plain PyTorch that trains that seed again, without this package",
     "data.npz": "the prepared rows that train.py reads",
+    "arrays.npz": "the arrays behind the figures",
     "report.html": "this result with its figures; opens in any browser, also offline",
     "result.json": "this result as data",
     "result.partial.json": "what is known so far, as data",

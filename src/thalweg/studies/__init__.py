@@ -1,4 +1,4 @@
-"""The questions that are answered by varying axes; each ends in measured effects with intervals."""
+"""Studies: each asks one question about how we optimise, and answers it by an experiment."""
 
 import lazy_loader as _lazy
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from thalweg.core import InputError, RunError, render, write_atomically, write_t
 from thalweg.population import Population, Session
 from thalweg.recipes import Member, Recipe, default_recipe, recipe_to_text
 from thalweg.store import RunFolder, save_arrays
-from thalweg.tasks import Task
+from thalweg.tasks import Task, load_task
 
 #: files that are read again when a run is shown or predicts, beside the result; the model has a sum of its own
 _SEALED = ("task.json", "recipe.toml", "summary.txt")
@@ -27,6 +29,27 @@ def task_fingerprint(task: Task) -> str:
             digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(f"{task.kind} {task.loss} {task.metric}".encode())
     return digest.hexdigest()[:32]
+
+
+def load_same_task(source: dict[str, Any] | None, task: Any, fingerprint: str) -> Task:
+    """Returns the data that a run was started with, loaded again.
+
+    Args:
+        source: What `load_task` was called with, or None where the data was in memory.
+        task: The data, in place of the source.
+        fingerprint: Of the data of the run.
+
+    Raises:
+        InputError: where the data is needed, or is not that of the run.
+    """
+    if task is None and source is None:
+        raise InputError("task", "given: the run was started from data in memory", remedy="Pass task=...")
+    loaded = load_task(task) if task is not None else load_task(**(source or {}))
+    if task_fingerprint(loaded) != fingerprint:
+        raise InputError(
+            "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
+        )
+    return loaded
 
 
 def save_task(folder: RunFolder, task: Task) -> None:
@@ -51,11 +74,15 @@ def save_task(folder: RunFolder, task: Task) -> None:
         for kind in ("x", "y")
     }
 
-    def write(path: Any) -> None:
-        with open(path, "wb") as handle:
+    _write_arrays(folder.path / "data.npz", arrays)
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    def write(temporary: Any) -> None:
+        with open(temporary, "wb") as handle:
             np.savez_compressed(handle, allow_pickle=False, **arrays)
 
-    write_atomically(folder.path / "data.npz", write)
+    write_atomically(path, write)
 
 
 def train_saved_model(session: Session, recipe: Recipe, seed: int) -> Population | None:
@@ -107,13 +134,9 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
     `train.py` is written for models of built-in pieces; the log says why where it is not.
     """
     folder.remove("SHA256SUMS")  # of the sitting before
-    saving = _timing(folder).get("checkpoint_seconds", 0.0) + session.checkpoint_seconds
-    folder.write_json("timing.json", {"seconds": result.seconds, "checkpoint_seconds": saving})
-    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
     runner_up = getattr(getattr(result, "tuning", None), "runner_up", None)
     if runner_up is not None:
         write_text(folder.path / "runner_up.toml", recipe_to_text(runner_up))
-    session.merge_history()
     save_task(folder, result.task)
     if saved is not None:
         save_model(folder, saved)
@@ -121,8 +144,21 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
             write_text(folder.path / "train.py", render(result, "script"))
         except InputError as error:
             folder.log("no script", {"reason": str(error)})
+    write_report(folder, session, result)
+
+
+def write_report(folder: RunFolder, session: Session, result: Any) -> None:
+    """Writes the files that every run has: recipe, history, report and, last, the result."""
+    folder.remove("SHA256SUMS")  # of the sitting before
+    saving = _timing(folder).get("checkpoint_seconds", 0.0) + session.checkpoint_seconds
+    folder.write_json("timing.json", {"seconds": result.seconds, "checkpoint_seconds": saving})
+    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
+    session.merge_history()
     write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
+    arrays = getattr(getattr(result, "answer", None), "arrays", {})
+    if arrays:
+        _write_arrays(folder.path / "arrays.npz", arrays)
     name = "result.json" if result.complete else "result.partial.json"
     folder.write_json(name, result.to_json())
     folder.seal([file for file in (*_SEALED, name) if folder.has(file)])

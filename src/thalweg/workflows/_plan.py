@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from thalweg.core import InputError, check_number, render
 from thalweg.population import (
+    Budget,
     Fit,
     Forecast,
     Plan,
@@ -19,10 +20,11 @@ from thalweg.population import (
     largest_population,
     member_memory,
     needed_memory,
+    parse_budget,
     step_cost,
 )
 from thalweg.recipes import Axis, Recipe
-from thalweg.studies import SAMPLE, Budget, Seconds, forecast_search, parse_budget, plan_search
+from thalweg.search import SAMPLE, Seconds, forecast_search, plan_search
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe
 from thalweg.workflows._results import task_json

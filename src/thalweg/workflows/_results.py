@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from thalweg.core import Interval, render
-from thalweg.population import Plan, Record
+from thalweg.population import Plan, Record, Scores
 from thalweg.recipes import Recipe, recipe_to_text
-from thalweg.studies import AxisEffect, Scores, Tuning
+from thalweg.search import AxisEffect, Tuning
+from thalweg.studies import Answer
 from thalweg.tasks import Task
 
 
@@ -131,6 +132,57 @@ class TrainResult:
             "validation": scores_json(self.validation),
             "test": scores_json(self.test),
             "model_seed": self.model_seed,
+            "seconds": round(self.seconds, 3),
+            "run": None if self.run is None else str(self.run),
+        }
+
+    def __str__(self) -> str:
+        return render(self, "text")
+
+    def _repr_html_(self) -> str:
+        return render(self, "notebook")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What a study found.
+
+    Args:
+        name: Of the study.
+        question: What it asked.
+        task: What was optimised.
+        recipe: The user's, at the length that fitted into the budget.
+        plan: How members ran.
+        seeds: On which every level was trained.
+        answer: Sentences, tables, charts and data.
+        history: Every evaluation, by population.
+        seconds: Wall-clock time, all sittings together.
+        run: The run folder, or None.
+    """
+
+    kind: ClassVar[str] = "study"
+    complete: ClassVar[bool] = True
+
+    name: str
+    question: str
+    task: Task
+    recipe: Recipe
+    plan: Plan
+    seeds: tuple[int, ...]
+    answer: Answer
+    history: dict[str, list[Record]]
+    seconds: float
+    run: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the object that `--json` prints; docs/reference/study-json.md describes it."""
+        return {
+            "study": self.name,
+            "question": self.question,
+            "task": task_json(self.task),
+            "recipe": recipe_json(self.recipe),
+            "seeds": list(self.seeds),
+            **self.answer.to_json(),
             "seconds": round(self.seconds, 3),
             "run": None if self.run is None else str(self.run),
         }

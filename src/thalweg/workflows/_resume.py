@@ -6,21 +6,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.core import InputError, RunError
-from thalweg.population import Control, Plan, check_machine
+from thalweg.core import RunError
+from thalweg.population import Budget, Control, Plan, check_machine
 from thalweg.recipes import recipe_from_text
+from thalweg.search import Size, plan_search
 from thalweg.store import RunFolder
-from thalweg.studies import Budget, Size, plan_search
-from thalweg.tasks import Task, load_task
-from thalweg.workflows._files import task_fingerprint
-from thalweg.workflows._results import TrainResult, TuneResult
+from thalweg.studies import LandscapeOptions, find_study
+from thalweg.workflows._files import load_same_task
+from thalweg.workflows._results import StudyResult, TrainResult, TuneResult
+from thalweg.workflows._study import run_study
 from thalweg.workflows._train import run_training
 from thalweg.workflows._tune import axis_from_json, run_search
 
 
 def resume(
     run: str | Path, *, task: Any = None, cluster: str | None = None, control: Control | None = None
-) -> TuneResult | TrainResult:
+) -> TuneResult | TrainResult | StudyResult:
     """Returns the result of an interrupted run, of the kind that it is.
 
     Args:
@@ -43,14 +44,19 @@ def resume(
         if folder.kind == "tune":
             axes = [axis_from_json(axis) for axis in about["axes"]]
             budget = Budget(**about["budget"])
+        if folder.kind == "study":
+            name, share, steps = (about[field] for field in ("study", "share", "steps"))
+            asked = find_study(name, LandscapeOptions(**about["options"]) if about.get("options") else None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise folder.damaged("run.json", f"{type(error).__name__}: {error}") from None
     if cluster is not None:
         plan = replace(plan, cluster=None if cluster == "off" else cluster)
-    if folder.kind not in ("tune", "train"):
-        raise RunError(f"{run} holds a {folder.kind} run; only tune and train runs can be resumed.")
+    if folder.kind not in ("tune", "train", "study"):
+        raise RunError(f"{run} holds a {folder.kind} run; only tune, train and study runs can be resumed.")
     check_machine(plan)
-    loaded = _same_data(source, task, fingerprint)
+    loaded = load_same_task(source, task, fingerprint)
+    if folder.kind == "study":
+        return run_study(asked, loaded, recipe, share, steps, seeds, seed, plan, control, folder)
     if folder.kind == "train":
         return run_training(loaded, recipe, seeds, seed, plan, control, folder)
     if folder.has("size.json"):
@@ -62,14 +68,3 @@ def resume(
         size = plan_search(loaded, recipe, axes, budget=budget, seeds=seeds, seed=seed, plan=plan).size
         folder.write_json("size.json", asdict(size))
     return run_search(loaded, recipe, axes, size, seeds, seed, plan, control, folder)
-
-
-def _same_data(source: dict[str, Any] | None, task: Any, fingerprint: str) -> Task:
-    if task is None and source is None:
-        raise InputError("task", "given: the run was started from data in memory", remedy="Pass resume(run, task=...).")
-    loaded = load_task(task) if task is not None else load_task(**(source or {}))
-    if task_fingerprint(loaded) != fingerprint:
-        raise InputError(
-            "task", "the data that the run was started with; it has changed", loaded.name, "Start a new run."
-        )
-    return loaded

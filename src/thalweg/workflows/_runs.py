@@ -73,8 +73,10 @@ def list_runs(parent: str | Path) -> list[dict[str, Any]]:
 
 
 def _headline(kind: str, result: dict[str, Any]) -> str:
-    scores = result["recommended"] if kind == "tune" else result
     name = result["task"]["name"]
+    if kind == "study":
+        return f"{name}: {result['study']}: {result['headline']}"
+    scores = result["recommended"] if kind == "tune" else result
     best = scores.get("test") or scores.get("validation")
     if best is None:
         return name

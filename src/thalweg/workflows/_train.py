@@ -18,10 +18,10 @@ from thalweg.population import (
     check_recipes,
     default_plan,
     make_plan,
+    score_members,
 )
 from thalweg.recipes import Member, Recipe, recipe_to_text
 from thalweg.store import RunFolder, check_new
-from thalweg.studies import score_members
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
 from thalweg.workflows._results import TrainResult

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.population import Control, Plan, Session, default_plan
+from thalweg.population import Budget, Control, Plan, Session, default_plan, parse_budget
 from thalweg.recipes import Axis, Recipe, default_axes, parse_axis, recipe_to_text
+from thalweg.search import Size, plan_search, search
 from thalweg.store import RunFolder, check_new
-from thalweg.studies import Budget, Size, parse_budget, plan_search, search
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
 from thalweg.workflows._results import TuneResult

@@ -10,19 +10,17 @@ from functools import cache
 import numpy as np
 
 from thalweg.core import (
-    Interval,
     PairedDifference,
-    interval_of_mean,
-    interval_with_rows,
     paired_difference,
-    prediction_interval,
     seeds_needed,
 )
 from thalweg.population import (
+    Budget,
     Company,
     Pace,
     Plan,
     Population,
+    Scores,
     Session,
     check_memory,
     check_recipes,
@@ -31,13 +29,14 @@ from thalweg.population import (
     most_in_memory,
     rank,
     run_halving,
+    score_members,
     split_brackets,
 )
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
-from thalweg.studies._budget import Budget, Size, size_search
-from thalweg.studies._effects import AxisColumn, AxisEffect, axis_effects
-from thalweg.studies._forecast import forecast_search
-from thalweg.studies._stages import (
+from thalweg.search._effects import AxisColumn, AxisEffect, axis_effects
+from thalweg.search._forecast import forecast_search
+from thalweg.search._size import Size, size_search
+from thalweg.search._stages import (
     BRACKET,
     DEFAULT_ELSEWHERE,
     DEFAULT_SCREENED,
@@ -64,27 +63,6 @@ class Diverged:
     member: int
     step: int
     recipe: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """The scores of one recipe on one split: the mean over seeds with its three intervals.
-
-    Args:
-        metric: Name of the metric.
-        values: Score of every seed.
-        seeds: The seeds.
-        over_seeds: Interval of the mean over seeds, on these rows.
-        over_rows: The same with the sampling of rows included.
-        next_run: Interval of one new run.
-    """
-
-    metric: str
-    values: tuple[float, ...]
-    seeds: tuple[int, ...]
-    over_seeds: Interval
-    over_rows: Interval
-    next_run: Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -420,32 +398,3 @@ def _seeds_to_tell(scores: Sequence[Scores | None], difference: PairedDifference
     if difference is None or difference.told_apart:
         return None
     return seeds_needed(np.subtract(*_common_values(scores)))
-
-
-def score_members(population: Population, which: Sequence[int], split_name: str) -> Scores:
-    """Returns the scores of members that differ in nothing but the seed, with their intervals.
-
-    Args:
-        population: Where they were trained.
-        which: Their places, >= 2.
-        split_name: `validation` or `test`.
-    """
-    task = population.task
-    split = getattr(task, split_name)
-    metric = METRICS[task.metric]
-    outputs = population.outputs(which, split.x)
-    values = [population.score(out, split.y) for out in outputs]
-    rows = np.stack([metric.row_scores(out, split.y, task) for out in outputs])
-    rows_of = {"test": "test set", "validation": "validation set"}[split_name]
-
-    def labelled(interval: Interval) -> Interval:
-        return replace(interval.within(*metric.bounds), label=interval.label.replace("test set", rows_of))
-
-    return Scores(
-        metric=task.metric,
-        values=tuple(values),
-        seeds=tuple(population.members[n].seed for n in which),
-        over_seeds=labelled(interval_of_mean(values)),
-        over_rows=labelled(interval_with_rows(rows, display=lambda mean: float(metric.display(mean, split.y)))),
-        next_run=labelled(prediction_interval(values)),
-    )

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thalweg.core import InputError
-from thalweg.studies._contrasts import hc3_contrasts
-from thalweg.studies._effects import AxisColumn, axis_effects
-from thalweg.studies._levels import find_levels
+from thalweg.search._contrasts import hc3_contrasts
+from thalweg.search._effects import AxisColumn, axis_effects
+from thalweg.search._levels import find_levels
 
 _SPEC = importlib.util.spec_from_file_location(
     "bench_effects", Path(__file__).parents[2] / "benchmarks" / "intervals.py"

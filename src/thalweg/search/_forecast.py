@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.core import Purpose, derive_key
 from thalweg.population import Forecast, Plan
 from thalweg.recipes import Axis, Recipe
-from thalweg.studies._stages import Stage, search_stages
+from thalweg.search._stages import Stage, search_stages
 from thalweg.tasks import Task
 
 #: draws of who may win

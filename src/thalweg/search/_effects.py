@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import InputError, Interval, check_number, format_together, t_quantile
-from thalweg.studies._contrasts import Contrasts, hc3_contrasts
-from thalweg.studies._levels import (
+from thalweg.search._contrasts import Contrasts, hc3_contrasts
+from thalweg.search._levels import (
     LEAST_MEMBERS,
     MOST_BINS,
     AxisColumn,

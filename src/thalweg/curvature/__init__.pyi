@@ -1,0 +1,12 @@
+from ._hessian import Hessian as Hessian
+from ._noise import NoiseScale as NoiseScale
+from ._noise import gradient_noise_scale as gradient_noise_scale
+from ._spectrum import Density as Density
+from ._spectrum import Eigenpairs as Eigenpairs
+from ._spectrum import extreme_eigenvalues as extreme_eigenvalues
+from ._spectrum import hutchinson_trace as hutchinson_trace
+from ._spectrum import spectral_density as spectral_density
+from ._stability import largest_stable as largest_stable
+from ._stability import preconditioned as preconditioned
+from ._stability import preconditioner as preconditioner
+from ._surface import Surface as Surface

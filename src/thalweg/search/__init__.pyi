@@ -1,0 +1,14 @@
+from ._effects import AxisColumn as AxisColumn
+from ._effects import AxisEffect as AxisEffect
+from ._effects import LevelEffect as LevelEffect
+from ._effects import axis_effects as axis_effects
+from ._forecast import SearchForecast as SearchForecast
+from ._forecast import Seconds as Seconds
+from ._forecast import forecast_search as forecast_search
+from ._size import Size as Size
+from ._stages import SAMPLE as SAMPLE
+from ._tune import Diverged as Diverged
+from ._tune import SearchPlan as SearchPlan
+from ._tune import Tuning as Tuning
+from ._tune import plan_search as plan_search
+from ._tune import search as search
