@@ -24,11 +24,12 @@ def _drawn(chart: Chart | Field) -> dict[str, Any]:
 
 
 def _chart(chart: Chart) -> dict[str, Any]:
-    named = [series for series in chart.series if series.role != "quiet"]
-    return {
-        "data": [_trace(series) for series in chart.series],
-        "layout": _layout(chart, legend=len(named) > 1),
-    }
+    named = {series.name for series in chart.series if series.role != "quiet"}
+    traces, shown = [_trace(series) for series in chart.series], set()
+    for trace in traces:  # several lines of one name have one entry
+        trace["showlegend"] = trace["showlegend"] and trace["name"] not in shown
+        shown.add(trace["name"])
+    return {"data": traces, "layout": _layout(chart, legend=len(named) > 1)}
 
 
 def _field(field: Field) -> dict[str, Any]:
