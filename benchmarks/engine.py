@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from contenders.in_jax import Jax
 from contenders.in_sklearn import Sklearn
 from contenders.modules import (
@@ -37,7 +36,7 @@ from contenders.ours import Kernel, Loop, Planned
 from contenders.sequential import Compiled, CompiledTwoThreads, Eager, EagerTwoProcesses, EagerTwoThreads
 from contenders.stacked import CompiledEnsemble, Ensemble, Flat
 from contenders.work import Contender, MlpWork, ModuleWork, Work
-from machine import hardware, today, versions, write_result
+from machine import hardware, matrix_rate, today, versions, write_result
 
 BLOCK = f"{Block.__module__}:{Block.__name__}"
 WORKS: list[Work] = [
@@ -84,18 +83,6 @@ def contenders_of(work: Work) -> tuple[type[Contender], ...]:
     if not work.comparable:
         return (Kernel, *EAGER, EagerTwoProcesses)
     return (Kernel, *EAGER, EagerTwoProcesses, *COMPILED, *STACKED, Jax, Sklearn)
-
-
-def matrix_rate() -> float:
-    """Returns the float32 rate of large matrix products on all cores, flop/s: the median of 9."""
-    torch.set_num_threads(hardware()["cores"])
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    seconds = []
-    for _ in range(11):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        seconds.append(time.perf_counter() - started)
-    return 2 * 2048**3 / statistics.median(seconds[2:])
 
 
 def check_same_work(contenders: list[Contender]) -> dict[str, float]:

@@ -6,10 +6,14 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from thalweg.core import write_text
 
@@ -28,6 +32,18 @@ def hardware() -> dict[str, Any]:
 
 def versions(*packages: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("thalweg", *packages)}}
+
+
+def matrix_rate() -> float:
+    """Returns the float32 rate of large matrix products on all cores, flop/s: the median of 9."""
+    torch.set_num_threads(hardware()["cores"])
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    seconds = []
+    for _ in range(11):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        seconds.append(time.perf_counter() - started)
+    return 2 * 2048**3 / statistics.median(seconds[2:])
 
 
 def today() -> str:

@@ -134,7 +134,7 @@ def torch_lr_finder_rates(task: Task, recipe: Recipe, seed: int) -> dict[str, fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         finder = LRFinder(model, optimizer, Loss(), device="cpu")
-        finder.range_test(loader, end_lr=10.0, num_iter=100, step_mode="exp", smooth_f=0.05, diverge_th=5)
+        finder.range_test(loader, end_lr=10, num_iter=100, step_mode="exp", smooth_f=0.05, diverge_th=5)
     rates, losses = (np.array(finder.history[name]) for name in ("lr", "loss"))
     rates, losses = rates[10:-5], losses[10:-5]  # as its plot does
     return {"torch-lr-finder steepest": float(rates[int(np.gradient(losses).argmin())])}

@@ -25,6 +25,7 @@ from thalweg.landscape import (
     trajectory_plane,
 )
 from thalweg.models import build_network, cnn_architecture, mlp_architecture
+from thalweg.population import empty_module
 from thalweg.recipes import Recipe
 from thalweg.tasks import load_task, per_example
 
@@ -192,6 +193,35 @@ def quadratic(values) -> tuple[Surface, torch.Tensor]:
     x = values[None]
     # loss (out - 0)^2 has slope 2 at out = 1, so the Hessian at 0 is 2 diag(values)
     return Surface(Product(), {"w": np.zeros(size)}, {}, x, np.zeros((1, 1)), "mse"), torch.zeros(size).double()
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "widths"),
+    [
+        ("cross_entropy", "relu", (8, 6)),
+        ("cross_entropy", "prelu", (40,)),
+        ("bce", "gelu", (8, 6, 4)),
+        ("mse", "tanh", (16, 16)),
+        ("huber", "leaky_relu", (3,)),
+    ],
+)
+def test_the_compiled_plane_is_that_of_the_module(loss, activation, widths):
+    recipe = Recipe(widths=widths, activation=activation)
+    module = empty_module(recipe, (1, 5), 3)
+    origin = {name: RNG.standard_normal(p.shape) for name, p in module.named_parameters()}
+    plane = filter_normalized_plane(origin, seed=1)
+    x = RNG.standard_normal((300, 1, 5)).astype(np.float32)
+    targets = {"cross_entropy": RNG.integers(0, 3, 300), "bce": RNG.integers(0, 2, (300, 3)).astype(np.float32)}
+    y = targets.get(loss, RNG.standard_normal((300, 3)).astype(np.float32))
+    a, b = RNG.uniform(-1, 1, (2, 70))
+    compiled = Scorer(module, {}, x, y, loss, recipe=recipe).at(plane, a, b)
+    plain = Scorer(empty_module(recipe, (1, 5), 3), {}, x, y, loss, dtype=torch.float64).at(plane, a, b)
+    np.testing.assert_allclose(compiled.loss, plain.loss, rtol=2e-5)
+    if plain.right is None:
+        assert compiled.right is None
+    else:
+        assert compiled.right is not None
+        assert np.abs(compiled.right - plain.right).max() <= 2 / 300  # a tie may fall either way in float32
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from thalweg.landscape._directions import Plane
+from thalweg.population import PlaneNetwork, takes_plane
+from thalweg.recipes import Recipe
 from thalweg.tasks import per_example
 
 #: numbers that a chunk of points holds between two layers, about: they should fit into the cache of the cores
@@ -35,14 +38,15 @@ class Scorer:
     """Evaluates a network at many points of a plane, in evaluation mode.
 
     Where the network begins with a linear layer or a convolution, its result is affine in the coordinates:
-    z(a, b) = z(origin) + a z(u) + b z(v). Three products serve every point, and what is left is the part behind
-    it, for many points at once.
+    z(a, b) = z(origin) + a z(u) + b z(v). Three products serve every point. What is left is the part behind it: by
+    the compiled kernel, block by block of rows, for an MLP of ours on a CPU; else by vmap, for many points at once.
 
     Args:
         module: The network; its own parameters are not read.
         buffers: Running statistics and frozen parameters, by name.
         x: (n, ...) rows. y: their targets, as a `Split` holds them.
         loss: A key of `LOSSES`.
+        recipe: What the network was built from, where it is one of ours.
         dtype: Of the arithmetic.
     """
 
@@ -54,8 +58,12 @@ class Scorer:
         y: np.ndarray,
         loss: str,
         *,
+        recipe: Recipe | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self._compiled = None
+        if recipe is not None and dtype == torch.float32 and takes_plane(recipe):
+            self._compiled = partial(PlaneNetwork, recipe, x=x, y=y, loss=loss)
         self.module, self.loss, self.dtype = module.to(dtype).eval(), loss, dtype
         self._x = torch.as_tensor(x).to(dtype)
         found = torch.as_tensor(y)
@@ -70,8 +78,13 @@ class Scorer:
             plane: Where they lie.
             a: (M,) first coordinates. b: (M,) second ones.
         """
+        has_classes = not self._y.is_floating_point()
+        at = np.stack([a, b], 1)
+        if self._compiled is not None:
+            loss, right = self._compiled([plane.origin, plane.u, plane.v]).measure(at, torch.get_num_threads())
+            return Points(loss=loss, right=right if has_classes else None)
         o, u, v = (self._tensors(part) for part in (plane.origin, plane.u, plane.v))
-        places = torch.from_numpy(np.stack([a, b], 1)).to(self.dtype)
+        places = torch.from_numpy(at).to(self.dtype)
         with torch.no_grad():
             if self._first is None:
                 chunk = max(1, _CHUNK // max(1, self._x.numel()))
@@ -79,7 +92,6 @@ class Scorer:
             else:
                 parts = self._factored(o, u, v, places)
         loss, right = (torch.cat([part[k] for part in parts]).double().numpy() for k in range(2))
-        has_classes = not self._y.is_floating_point()
         return Points(loss=loss, right=right if has_classes else None)
 
     def _tensors(self, params: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:

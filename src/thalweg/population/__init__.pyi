@@ -33,6 +33,8 @@ from ._modules import architecture_of as architecture_of
 from ._modules import build_module as build_module
 from ._modules import empty_module as empty_module
 from ._modules import load_state as load_state
+from ._plane import PlaneNetwork as PlaneNetwork
+from ._plane import takes_plane as takes_plane
 from ._planner import PROGRAMS as PROGRAMS
 from ._planner import Choice as Choice
 from ._planner import Plan as Plan

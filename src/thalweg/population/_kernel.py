@@ -119,7 +119,7 @@ def _predict(layers, theta, buffers, x, slope, out, chunk):
     L = layers.shape[0]
     K = layers[L - 1, OUT]
     offsets, size = lay_out_scratch(layers, chunk)
-    scratch = np.zeros(size, theta.dtype)
+    scratch = np.empty(size, theta.dtype)
     for start in range(0, n, chunk):
         stop = min(start + chunk, n)
         rows = x[start:stop]

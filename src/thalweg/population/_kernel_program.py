@@ -64,8 +64,8 @@ class KernelProgram(Program):
 
     def __init__(self, task: Task, members: Sequence[Member], settings: Settings) -> None:
         super().__init__(task, members, settings)
-        self._x = _flat_rows(task.train.x, self.dtype)
-        self._y_real, self._y_class = _targets(task.train.y, self.dtype)
+        self._x = flat_rows(task.train.x, self.dtype)
+        self._y_real, self._y_class = split_targets(task.train.y, self.dtype)
         self._packings: dict[Any, Packing] = {}
         self._packing: list[Packing] = []
         self._rules: list[ElementwiseRule] = []
@@ -244,20 +244,7 @@ class KernelProgram(Program):
         return blocks
 
     def _each(self, work: Callable[[_Work], None], which: Sequence[_Work]) -> None:
-        # one BLAS thread: the cores are shared out over members
-        with _blas().limit(limits=1, user_api="blas"):
-            if self.settings.threads == 1 or len(which) < 2:
-                for index in which:
-                    work(index)
-            else:
-                waiting = iter(which)  # each thread takes the next one, which costs less than a future for each
-
-                def drain(thread: int) -> None:
-                    for index in waiting:
-                        work(index)
-
-                with ThreadPoolExecutor(self.settings.threads) as pool:
-                    list(pool.map(drain, range(self.settings.threads)))
+        share_out(work, which, self.settings.threads)
 
     def _train(self, index: int, coefficients: np.ndarray) -> np.ndarray:
         num_steps = len(coefficients)
@@ -290,7 +277,7 @@ class KernelProgram(Program):
             real(recipe.label_smoothing),
             float(recipe.dropout),  # compared in float64, as the loop does
             np.uint64(derive_key(member.seed, Purpose.DROPOUT)),
-            real(_activation_parameter(recipe)),
+            real(activation_parameter(recipe)),
             real(l1) if l1 > 0 else None,
             real(l2),
             float(recipe.clip_norm or 0),
@@ -320,13 +307,13 @@ class KernelProgram(Program):
 
     def outputs(self, which: Sequence[int], x: np.ndarray) -> list[np.ndarray]:
         """Returns per member the outputs (before the link) for rows x, (n, K), in evaluation mode."""
-        rows = self._x if x is self.task.train.x else _flat_rows(x, self.dtype)
+        rows = self._x if x is self.task.train.x else flat_rows(x, self.dtype)
         found: dict[int, np.ndarray] = {}
 
         def work(index: int) -> None:
             recipe = self.members[index].recipe
             out = np.empty((len(rows), self.task.output_size), self.dtype)
-            slope = self.dtype.type(_activation_parameter(recipe))
+            slope = self.dtype.type(activation_parameter(recipe))
             packing, theta = self._packing[index], self._eval_theta(index)
             buffers = self._state(index).buffers
             _kernel.predict(packing.layers, theta, buffers, rows, slope, out, packing.chunk)
@@ -393,6 +380,23 @@ class KernelProgram(Program):
         self._released.add(index)
 
 
+def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: int) -> None:
+    """Calls `work` with every item, on so many threads; each has one BLAS thread, since the cores are shared out."""
+    with _blas().limit(limits=1, user_api="blas"):
+        if threads == 1 or len(items) < 2:
+            for item in items:
+                work(item)
+            return
+        waiting = iter(items)  # each thread takes the next one, which costs less than a future for each
+
+        def drain(thread: int) -> None:
+            for item in waiting:
+                work(item)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(drain, range(threads)))
+
+
 @cache
 def _blas() -> ThreadpoolController:
     # looks through the libraries that are loaded, which takes milliseconds: once a process, after SciPy's BLAS, which
@@ -404,7 +408,7 @@ def _blas() -> ThreadpoolController:
 
 def kernel_losses(loss: str, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Returns (M,) mean losses of outputs (M, n, K) against targets, without label smoothing; one core, no torch."""
-    y_real, y_class = _targets(y, outputs.dtype)
+    y_real, y_class = split_targets(y, outputs.dtype)
     parameter = outputs.dtype.type(LOSSES[loss].parameter or 0)
     return _kernel.mean_losses(_kernel_pieces.KERNEL_LOSSES.index(loss), outputs, y_real, y_class, parameter)
 
@@ -413,17 +417,20 @@ def _copied(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: view.copy() for name, view in views.items()}
 
 
-def _activation_parameter(recipe: Recipe) -> float:
+def activation_parameter(recipe: Recipe) -> float:
+    """Returns the number that the activation of a recipe reads, 0 where it reads none."""
     if recipe.activation_parameter is not None:
         return recipe.activation_parameter
     return ACTIVATIONS[recipe.activation].parameter or 0.0
 
 
-def _flat_rows(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def flat_rows(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Returns rows (n, ...) as (n, D), contiguous."""
     return np.ascontiguousarray(x.reshape(len(x), -1), dtype=dtype)
 
 
-def _targets(y: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def split_targets(y: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Returns targets as the kernel reads them: (n, K) numbers or nothing, and (n,) classes or nothing."""
     if y.ndim == 1:
         return np.empty((0, 0), dtype), np.ascontiguousarray(y, dtype=np.int64)
     return np.ascontiguousarray(y, dtype=dtype), np.empty(0, np.int64)
