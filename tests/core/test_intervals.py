@@ -22,7 +22,6 @@ from thalweg.core import (
     interval_with_rows,
     paired_difference,
     prediction_interval,
-    seeds_needed,
     t_quantile,
 )
 
@@ -85,7 +84,7 @@ def test_t_quantile():
 def test_power_agrees_with_simulation():
     rng = np.random.default_rng(11)
     differences = np.array([0.0, 2.0])  # effect of 1 / sqrt(2) deviations
-    needed = seeds_needed(differences)
+    needed = paired_difference(differences, np.zeros(2)).needed
     assert needed is not None
     draws = rng.normal(1.0, np.std(differences, ddof=1), (4000, needed))
     rejected = stats.ttest_1samp(draws, 0.0, axis=1).pvalue <= 0.05  # type: ignore[attr-defined]
@@ -222,16 +221,19 @@ def test_few_seeds_are_labelled():
 
 
 def test_seeds_needed():
-    assert seeds_needed([1.0, -1.0]) is None
-    assert seeds_needed([0.2, 0.2, 0.2]) == 6
-    assert seeds_needed([1e9, 1e9 + 1]) == 2
-    assert seeds_needed([0.0, 2.0], most=5) is None
-    few, many = seeds_needed([0.0, 2.0]), seeds_needed([0.0, 2.0], comparisons=10)
+    def needed(differences, comparisons=1):
+        return paired_difference(differences, np.zeros(len(differences)), comparisons=comparisons).needed
+
+    assert needed([1.0]) is None
+    assert needed([1.0, -1.0]) is None
+    assert needed([0.0, 0.0, 0.0]) is None
+    assert needed([0.2, 0.2, 0.2]) == needed([0.2] * 9) == 6
+    assert needed([1e9, 1e9 + 1]) == 2
+    assert needed([-1.0, 1.001]) is None
+    few, many = needed([0.0, 2.0]), needed([0.0, 2.0], comparisons=10)
     assert few is not None
     assert many is not None
     assert few < many
-    with pytest.raises(InputError, match="at least 2 numbers"):
-        seeds_needed([1.0])
 
 
 # --- bad input ---

@@ -26,7 +26,6 @@ from ._intervals import prediction_interval as prediction_interval
 from ._intervals import t_quantile as t_quantile
 from ._paired import PairedDifference as PairedDifference
 from ._paired import paired_difference as paired_difference
-from ._paired import seeds_needed as seeds_needed
 from ._registry import register_renderer as register_renderer
 from ._registry import render as render
 from ._streams import GAMMA as GAMMA

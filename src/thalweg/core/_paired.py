@@ -23,6 +23,8 @@ from thalweg.core._intervals import (
 )
 
 PAIRED = "the mean paired difference over seeds"
+#: probability with which the seeds that are named would tell; above so many none are named
+_POWER, _MOST_SEEDS = 0.8, 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,22 @@ class PairedDifference(Interval):
     """Two-sided, after the correction; at most 1 - level exactly where told_apart."""
     comparisons: int = 1
     """Number of comparisons made at once; `level` holds for all of them together."""
+
+    @property
+    def needed(self) -> int | None:
+        """The total number of seeds that would tell the two apart; None above 100,000, or where they do not differ.
+
+        It is the smallest S for which the paired t test at this level, corrected, rejects on the right side with
+        probability 0.8, if the true mean and spread are those that were seen (noncentral t; Cohen, Statistical power
+        analysis for the behavioral sciences, 1988, chapter 2). A difference that was picked because it is large needs
+        more seeds than this says.
+        """
+        seeds = self.seeds or 0
+        if seeds < 2:
+            return None
+        half = (self.high - self.low) / 2 if math.isfinite(self.low) else 0.0  # all are the same, and too few
+        std = half * math.sqrt(seeds) / t_quantile(self.level, seeds - 1, self.comparisons)
+        return _enough_seeds(abs(self.mean), std, self.level, self.comparisons)
 
     def __str__(self) -> str:
         return f"{super().__str__()}: {'told apart' if self.told_apart else 'not told apart'}"
@@ -83,6 +101,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, compariso
         low, high, method, pvalue = -math.inf, math.inf, "one seed cannot tell", 1.0
     elif all_same(differences, scale):
         zero = abs(mean) <= rounding_of(scale)
+        mean = 0.0 if zero else mean
         sign = min(1.0, 2.0 ** (1 - seeds) * comparisons)
         low, high, method = same_scores(mean, known=sign <= 1 - level, what="differences")
         method, pvalue = method + f"; sign test{correction}", 1.0 if zero else sign
@@ -106,58 +125,24 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, compariso
     )
 
 
-def seeds_needed(
-    differences: ArrayLike,
-    level: float = 0.95,
-    power: float = 0.8,
-    comparisons: int = 1,
-    most: int = 100_000,
-) -> int | None:
-    """Returns the total number of seeds that would tell these differences apart from 0, or None above `most`.
-
-    The smallest S for which the paired t test at the (corrected) level rejects on the right side with
-    probability `power`, if the true mean and spread are those of `differences` (noncentral t). It plans on
-    what was seen: a difference that was picked because it is large needs more seeds than this says.
-
-    Args:
-        differences: a - b by seed, at least 2, (S,).
-        level: Between 0 and 1.
-        power: Wanted probability of telling them apart.
-        comparisons: As in `paired_difference`.
-        most: Where to stop looking.
-
-    Raises:
-        InputError: if there are fewer than 2 differences or one is not finite.
-
-    Example:
-        >>> seeds_needed([0.5, 1.5])
-        7
-
-    References:
-        Cohen, Statistical power analysis for the behavioral sciences, 1988, chapter 2.
-    """
-    values = check_scores("differences", differences, least=2)
-    check_number("level", level, above=0, below=1)
-    check_number("power", power, above=0, below=1)
-    check_number("comparisons", comparisons, least=1, integer=True)
-    check_number("most", most, least=2, integer=True)
-    mean = abs(mean_of(values))
-    if mean <= rounding_of(float(np.abs(values).max())):
+def _enough_seeds(mean: float, std: float, level: float, comparisons: int) -> int | None:
+    """Returns the smallest number of seeds that tells differences of this mean and spread apart from 0."""
+    if mean == 0:
         return None
-    if all_same(values):
+    if std == 0:
         needed = math.ceil(1 - math.log2((1 - level) / comparisons))
-        return needed if needed <= most else None
-    effect = mean / std_of(values)
+        return needed if needed <= _MOST_SEEDS else None
+    effect = mean / std
 
     def enough(seeds: int) -> bool:
         quantile = t_quantile(level, seeds - 1, comparisons)
         reached = 1 - float(scipy.special.nctdtr(seeds - 1, effect * math.sqrt(seeds), quantile))
         # The noncentral distribution has no number for huge effects, which any test would see.
-        return math.isnan(reached) or reached >= power
+        return math.isnan(reached) or reached >= _POWER
 
-    if not enough(most):
+    if not enough(_MOST_SEEDS):
         return None
-    low, high = 1, most
+    low, high = 1, _MOST_SEEDS
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

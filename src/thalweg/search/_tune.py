@@ -12,7 +12,6 @@ import numpy as np
 from thalweg.core import (
     PairedDifference,
     paired_difference,
-    seeds_needed,
 )
 from thalweg.population import (
     Budget,
@@ -371,7 +370,7 @@ def _confirm(session: Session, found: Tuning, chosen: list[Recipe], seeds: int, 
         validation=scores[0],
         runner_up_validation=scores[1] if len(scores) > 1 else None,
         difference=difference,
-        seeds_to_tell=_seeds_to_tell(scores, difference),
+        seeds_to_tell=None if difference is None or difference.told_apart else difference.needed,
         notes=tuple(notes),
     )
     if scores[0] is None:
@@ -392,9 +391,3 @@ def _common_values(scores: Sequence[Scores | None]) -> tuple[list[float], list[f
 def _paired(scores: Sequence[Scores | None]) -> PairedDifference | None:
     mine, theirs = _common_values(scores)
     return paired_difference(mine, theirs) if len(mine) >= 2 else None
-
-
-def _seeds_to_tell(scores: Sequence[Scores | None], difference: PairedDifference | None) -> int | None:
-    if difference is None or difference.told_apart:
-        return None
-    return seeds_needed(np.subtract(*_common_values(scores)))

@@ -3,8 +3,8 @@ from ._answer import Chart as Chart
 from ._answer import Field as Field
 from ._answer import Series as Series
 from ._answer import Table as Table
-from ._landscape import PLANES as PLANES
 from ._landscape import LandscapeOptions as LandscapeOptions
+from ._landscape_plane import PLANES as PLANES
 from ._registry import STUDIES as STUDIES
 from ._registry import find_study as find_study
 from ._registry import theory_of as theory_of

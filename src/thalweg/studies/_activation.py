@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from thalweg.core import InputError
 from thalweg.models import ACTIVATIONS
-from thalweg.population import Forecast, Population, architecture_of, empty_module
-from thalweg.probes import LayerSignals, layer_signals, path_ratio
+from thalweg.population import Forecast, architecture_of
+from thalweg.probes import LayerSignals
 from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer, Chart, Series, Table
-from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
+from thalweg.studies._around import signals_of, turning_of
+from thalweg.studies._compare import Comparison, comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task
-
-#: rows on which signals are measured, the first of the training rows
-_PROBE_ROWS = 512
 
 
 def levels(task: Task, recipe: Recipe) -> dict[str, Recipe]:
@@ -58,116 +56,113 @@ def run(lab: Lab) -> Answer:
     longer than straight thirty steps of equal length are.
     """
     found = lab.compare(keep=True)
-    population = lab.session.populations["levels"]
-    before = {name: _probe(lab, name, None) for name in lab.levels}
-    after = {name: _probe(lab, name, population) for name in lab.levels}
-    turning = {name: _turning(lab, name) for name in lab.levels}
+    ends = lab.session.populations["levels"]
+    starts = {name: lab.start(recipe) for name, recipe in lab.levels.items()}
     forecast = Forecast(lab.task, list(lab.levels.values()), lab.session.plan)
-    seconds = {name: forecast.speed(recipe)[0] for name, recipe in lab.levels.items()}
-    rows = []
-    for name in lab.levels:
-        first, last = before[name], after[name]
-        units = sum(layer.units for layer in last)
-        dead = [sum(len(layer.dead_units) for layer in layers) for layers in (first, last)]
-        ratio = first[0].gradient / first[-1].gradient if first[-1].gradient > 0 else 0.0
-        rows.append(
-            [
-                name,
-                f"{np.mean([layer.saturated for layer in first]):.0%}",
-                f"{np.mean([layer.saturated for layer in last]):.0%}",
-                f"{dead[0]} -> {dead[1]} of {units}",
-                str(_revived(first, last)),
-                f"{np.mean([layer.off_centre for layer in first]):.2f}",
-                f"{turning[name]:.2f}",
-                f"{ratio:.2g}",
-                f"{1e6 * seconds[name]:.3g}",
-            ]
+    measured = {
+        name: _Measured(
+            before=signals_of(starts[name], 0),
+            after=signals_of(ends, place * len(lab.seeds)),
+            turning=turning_of(starts[name], 0),
+            seconds=forecast.speed(recipe)[0],
         )
-    depth = [
-        Series(
-            name=name,
-            x=[k + 1 for k in range(len(before[name]))],
-            y=[
-                layer.gradient / before[name][-1].gradient if before[name][-1].gradient else None
-                for layer in before[name]
-            ],
-            role="main" if found.leader is not None and name == found.labels[found.leader] else "quiet",
-        )
-        for name in lab.levels
-    ]
-    charts = [comparison_chart(found, "activation")]
-    if len(next(iter(before.values()))) > 1:
-        charts.append(
-            Chart(
-                name="depth",
-                title="The gradient by depth, before the first step",
-                caption="RMS of the gradient at a layer's outputs, as a share of that at the last hidden layer.",
-                x="hidden layer",
-                y="share",
-                series=depth,
-                log_y=True,
-            )
-        )
+        for place, (name, recipe) in enumerate(lab.levels.items())
+    }
     return Answer(
         headline=headline(found, "activations"),
-        tables=[
-            comparison_table(found, "activation"),
-            Table(
-                title="Signals of the first seed, before the first step and after the last",
-                head=[
-                    "activation",
-                    "saturated before",
-                    "after",
-                    "dead units",
-                    "revived",
-                    "off centre",
-                    "path / distance",
-                    "gradient, first / last layer",
-                    "us a step",
-                ],
-                rows=rows,
-            ),
-        ],
-        charts=charts,
+        tables=[comparison_table(found, "activation"), _signal_table(measured)],
+        charts=[comparison_chart(found, "activation"), *_depth_charts(found, measured)],
         data={
             **comparison_data(found),
-            "path_ratio": turning,
-            "step_seconds": seconds,
-            "revived": {name: _revived(before[name], after[name]) for name in lab.levels},
+            "path_ratio": {name: each.turning for name, each in measured.items()},
+            "step_seconds": {name: each.seconds for name, each in measured.items()},
+            "revived": {name: each.revived for name, each in measured.items()},
             "widths": {name: list(level.widths) for name, level in lab.levels.items()},
             "signals": {
-                name: {"before": [asdict(s) for s in before[name]], "after": [asdict(s) for s in after[name]]}
-                for name in lab.levels
+                name: {"before": [asdict(s) for s in each.before], "after": [asdict(s) for s in each.after]}
+                for name, each in measured.items()
             },
         },
         notes=lab.notes,
     )
 
 
-def _revived(before: list[LayerSignals], after: list[LayerSignals]) -> int:
-    """Returns how many units were dead before and are not after."""
-    return sum(len(set(b.dead_units) - set(a.dead_units)) for b, a in zip(before, after, strict=True))
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What one activation does to the network of the first seed.
+
+    Args:
+        before: Signals by layer before the first step. after: those after the last.
+        turning: Path / distance of a descent from the start.
+        seconds: Of a step.
+    """
+
+    before: list[LayerSignals]
+    after: list[LayerSignals]
+    turning: float
+    seconds: float
+
+    @property
+    def revived(self) -> int:
+        """How many units were dead before and are not after."""
+        pairs = zip(self.before, self.after, strict=True)
+        return sum(len(set(b.dead_units) - set(a.dead_units)) for b, a in pairs)
+
+    def gradients(self) -> list[float]:
+        """Returns the gradient at every layer, as a share of that at the last; 0 where that one is 0."""
+        last = self.before[-1].gradient
+        return [layer.gradient / last if last > 0 else 0.0 for layer in self.before]
 
 
-def _turning(lab: Lab, name: str) -> float:
-    """Returns how much longer than straight a descent from the first seed's start is."""
-    recipe, task = lab.levels[name], lab.task
-    start = lab.start(recipe)
-    tensors = {**start.eval_params(0), **start.snapshot(0).buffers}
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    return path_ratio(module, tensors, task.train.x[:_PROBE_ROWS], task.train.y[:_PROBE_ROWS], task.loss)
+def _signal_table(measured: dict[str, _Measured]) -> Table:
+    rows = []
+    for name, each in measured.items():
+        dead = [sum(len(layer.dead_units) for layer in layers) for layers in (each.before, each.after)]
+        rows.append(
+            [
+                name,
+                f"{np.mean([layer.saturated for layer in each.before]):.0%}",
+                f"{np.mean([layer.saturated for layer in each.after]):.0%}",
+                f"{dead[0]} -> {dead[1]} of {sum(layer.units for layer in each.after)}",
+                str(each.revived),
+                f"{np.mean([layer.off_centre for layer in each.before]):.2f}",
+                f"{each.turning:.2f}",
+                f"{each.gradients()[0]:.2g}",
+                f"{1e6 * each.seconds:.3g}",
+            ]
+        )
+    head = ["activation", "saturated before", "after", "dead units", "revived", "off centre", "path / distance"]
+    return Table(
+        title="Signals of the first seed, before the first step and after the last",
+        head=[*head, "gradient, first / last layer", "us a step"],
+        rows=rows,
+    )
 
 
-def _probe(lab: Lab, name: str, population: Population | None) -> list[LayerSignals]:
-    """Returns the signals of a level's first seed, before the first step where no population is given."""
-    recipe, task = lab.levels[name], lab.task
-    place = list(lab.levels).index(name) * len(lab.seeds)
-    held = population if population is not None else lab.start(recipe)
-    number = place if population is not None else 0
-    tensors = {**held.eval_params(number), **held.snapshot(number).buffers}
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    x, y = task.train.x[:_PROBE_ROWS], task.train.y[:_PROBE_ROWS]
-    return layer_signals(module, tensors, x, y, task.loss)
+def _depth_charts(found: Comparison, measured: dict[str, _Measured]) -> list[Chart]:
+    """Returns the gradient by depth, for a network of at least two hidden layers."""
+    depth = len(next(iter(measured.values())).before)
+    if depth < 2:
+        return []
+    return [
+        Chart(
+            name="depth",
+            title="The gradient by depth, before the first step",
+            caption="RMS of the gradient at a layer's outputs, as a share of that at the last hidden layer.",
+            x="hidden layer",
+            y="share",
+            series=[
+                Series(
+                    name=name,
+                    x=list(range(1, depth + 1)),
+                    y=[share or None for share in each.gradients()],  # a logarithm has no 0
+                    role=found.role(name),
+                )
+                for name, each in measured.items()
+            ],
+            log_y=True,
+        )
+    ]
 
 
 STUDY = Study(name="activation", levels=levels, run=run)

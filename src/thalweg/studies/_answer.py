@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -122,6 +122,16 @@ class Answer:
     def to_json(self) -> dict[str, Any]:
         """Returns the answer as plain data."""
         return _finite(asdict(replace(self, arrays={})) | {"arrays": list(self.arrays)})
+
+
+def known(values: Iterable[float]) -> list[float | None]:
+    """Returns numbers as a chart holds them: None where there is none.
+
+    Example:
+        >>> known([1.0, float("nan")])
+        [1.0, None]
+    """
+    return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def _finite(value: Any) -> Any:

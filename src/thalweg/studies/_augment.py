@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import Purpose, derive_key, paired_difference
+from thalweg.core import Purpose, derive_key
 from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer
 from thalweg.studies._compare import (
@@ -128,12 +128,10 @@ def run(lab: Lab) -> Answer:
     findings: list[str] = []
     told: dict[str, dict[str, Any]] = {}
     for place, label in enumerate(found.labels[1:], start=1):
-        both = np.isfinite(found.scores[place]) & np.isfinite(found.scores[0])
-        if both.sum() < 2:
+        difference = found.difference(place, 0, comparisons=len(every))
+        if difference is None:
             findings.append(f"{label}: it diverged on nearly every seed.")
             continue
-        mine, plain = found.scores[place][both], found.scores[0][both]
-        difference = paired_difference(mine, plain, comparisons=len(every))
         told[label] = difference.to_json() | {"told_apart": difference.told_apart}
         word = "" if not difference.told_apart else " helps" if sign * difference.mean > 0 else " harms"
         findings.append(f"{label}{word}: {difference_words(difference)}.")

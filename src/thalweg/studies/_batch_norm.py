@@ -9,7 +9,7 @@ import numpy as np
 from thalweg.core import InputError
 from thalweg.optim import RULES
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
+from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._compare import (
     comparison_chart,
     comparison_data,
@@ -87,7 +87,7 @@ def run(lab: Lab) -> Answer:
         Series(
             name=label if label == "none" else f"{label} norm",
             x=list(tuned.rates[label]),
-            y=[None if math.isnan(score) else score for score in tuned.scores[label]],
+            y=known(tuned.scores[label]),
             role=roles[label],
         )
         for label in found.labels

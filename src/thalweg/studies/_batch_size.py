@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from thalweg.curvature import NoiseScale, Surface, gradient_noise_scale
-from thalweg.population import Forecast, Pace, Population, empty_module, has_batch_norm, largest_micro_batch
+from thalweg.curvature import gradient_noise_scale
+from thalweg.population import Forecast, Pace, Population, has_batch_norm, largest_micro_batch
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
+from thalweg.studies._answer import Answer, Chart, Series, Table, known
+from thalweg.studies._around import surface_around
 from thalweg.studies._compare import cross
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task
@@ -75,7 +76,8 @@ def run(lab: Lab) -> Answer:
     bounce = {
         size: float(np.mean([_bounce(population, k * seeds + s) for s in range(seeds)])) for size, k in best.items()
     }
-    noise = _noise(lab, population, best[_nearest(lab, list(best))] * seeds)
+    middle = best[_nearest(lab, list(best))] * seeds
+    noise = gradient_noise_scale(surface_around(population, middle, rows=_NOISE_ROWS))
     fits = _most_rows(lab)
     times = {size: float(np.median(found)) * seconds[size] for size, found in steps.items() if len(found) == seeds}
     fastest = min(times, key=times.get, default=None)  # type: ignore[arg-type]
@@ -196,7 +198,7 @@ def _curves(
                 Series(
                     name=f"batches of {size:,}",
                     x=[place(r, size) for r in records],
-                    y=[r.validation_loss if math.isfinite(r.validation_loss) else None for r in records],
+                    y=known(r.validation_loss for r in records),
                     style="line",
                     role=role,
                 )
@@ -220,15 +222,6 @@ def _curves(
 def _nearest(lab: Lab, sizes: list[int]) -> int:
     own = lab.recipe.batch_size or len(lab.task.train)
     return min(sizes, key=lambda size: abs(math.log(size / own)))
-
-
-def _noise(lab: Lab, population: Population, number: int) -> NoiseScale:
-    """Returns the noise scale at the end of a member, on training rows."""
-    task, recipe = lab.task, population.members[number].recipe
-    rows = min(_NOISE_ROWS, len(task.train))
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    params, buffers = population.eval_params(number), population.snapshot(number).buffers
-    return gradient_noise_scale(Surface(module, params, buffers, task.train.x[:rows], task.train.y[:rows], task.loss))
 
 
 def _measured_power(rates: dict[int, float]) -> tuple[float | None, float | None]:

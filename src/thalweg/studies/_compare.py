@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import Interval, PairedDifference, format_together, interval_of_mean, paired_difference, seeds_needed
+from thalweg.core import Interval, PairedDifference, format_together, interval_of_mean, paired_difference
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Chart, Series, Table
+from thalweg.studies._answer import Chart, Series, Table, known
 from thalweg.tasks import METRICS, Task, evaluate_metric
 
 
@@ -49,29 +49,28 @@ class Comparison:
         whole = [k for k, row in enumerate(self.scores) if np.isfinite(row).all()]
         return max(whole, key=lambda k: sign * self.scores[k].mean(), default=None)
 
-    def difference(self, first: int, second: int) -> PairedDifference | None:
-        """Returns first minus second over their common seeds, at a level that holds for all pairs of levels at once.
+    def role(self, label: str) -> str:
+        """Returns how a chart shows a level beside the others: the leader is coloured."""
+        return "main" if self.leader is not None and label == self.labels[self.leader] else "quiet"
 
-        Any pair may be picked after the scores are known, the leader's included. None below two common seeds.
+    def difference(self, first: int, second: int, *, comparisons: int | None = None) -> PairedDifference | None:
+        """Returns first minus second over their common seeds; None below two.
+
+        Args:
+            first: A level. second: another.
+            comparisons: Differences that the intervals hold for at once. Default is all pairs of levels: then any may
+                be picked after the scores are known, the leader's included.
         """
         both = np.isfinite(self.scores[first]) & np.isfinite(self.scores[second])
         if both.sum() < 2:
             return None
-        pairs = math.comb(len(self.labels), 2)
-        return paired_difference(self.scores[first][both], self.scores[second][both], comparisons=pairs)
+        num = math.comb(len(self.labels), 2) if comparisons is None else comparisons
+        return paired_difference(self.scores[first][both], self.scores[second][both], comparisons=num)
 
     def told_apart_from(self, level: int) -> list[int]:
         """Returns the levels that one is told apart from."""
         others = [k for k in range(len(self.labels)) if k != level]
         return [k for k in others if (d := self.difference(level, k)) is not None and d.told_apart]
-
-    def seeds_to_tell(self, first: int, second: int) -> int | None:
-        """Returns how many seeds would tell two levels apart, as `core.seeds_needed` does."""
-        both = np.isfinite(self.scores[first]) & np.isfinite(self.scores[second])
-        if both.sum() < 2:
-            return None
-        pairs = math.comb(len(self.labels), 2)
-        return seeds_needed(self.scores[first][both] - self.scores[second][both], comparisons=pairs)
 
 
 def final_scores(population: Population, num_levels: int) -> np.ndarray:
@@ -141,23 +140,26 @@ def headline(found: Comparison, what: str) -> str:
     )
     apart = found.told_apart_from(leader)
     others = [k for k in range(len(found.labels)) if k != leader]
-    open_ = [found.labels[k] for k in others if k not in apart]
+    open_ = [k for k in others if k not in apart]
     if not open_:
         return f"{text}. It is told apart from all {len(others)} other {what}."
+    more = _more_seeds(found, leader, open_)
     if not apart:
-        return f"{text}, but it is not told apart from any of the other {what}. {_more_seeds(found, leader)}"
-    told = " and ".join(filter(None, [", ".join(open_[:-1]), open_[-1]]))
-    return f"{text}. It is told apart from {len(apart)} of {len(others)} other {what}, not from {told}."
+        return f"{text}, but it is not told apart from any of the other {what}. {more}"
+    names = [found.labels[k] for k in open_]
+    told = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{text}. It is told apart from {len(apart)} of {len(others)} other {what}, not from {told}. {more}"
 
 
-def _more_seeds(found: Comparison, leader: int) -> str:
+def _more_seeds(found: Comparison, leader: int, others: Sequence[int]) -> str:
+    """Returns how many seeds would tell the leader from the best of some levels."""
     sign = 1 if METRICS[found.metric].higher_is_better else -1
-    whole = [k for k, row in enumerate(found.scores) if k != leader and np.isfinite(row).all()]
+    whole = [k for k in others if np.isfinite(found.scores[k]).all()]
     second = max(whole, key=lambda k: sign * found.scores[k].mean(), default=None)
-    num = None if second is None else found.seeds_to_tell(leader, second)
-    if second is None or num is None:
+    difference = None if second is None else found.difference(leader, second)
+    if second is None or difference is None or difference.needed is None:
         return "More seeds would not tell, as far as these can say."
-    return f"About {num:,} seeds would tell it from {found.labels[second]}."
+    return f"About {difference.needed:,} seeds would tell it from {found.labels[second]}."
 
 
 def comparison_table(found: Comparison, axis: str) -> Table:
@@ -191,7 +193,6 @@ def comparison_chart(found: Comparison, axis: str, *, x: Sequence[float] | None 
     places = list(found.labels) if x is None else list(x)
     means = found.means
     dots_x = [place for place, row in zip(places, found.scores, strict=True) for _ in row]
-    dots = [None if math.isnan(score) else float(score) for score in found.scores.ravel()]
     return Chart(
         name="scores",
         title=f"Validation {metric_words(found.metric)} by {axis}",
@@ -199,7 +200,7 @@ def comparison_chart(found: Comparison, axis: str, *, x: Sequence[float] | None 
         x=axis,
         y=f"validation {metric_words(found.metric)}",
         series=[
-            Series(name="seeds", x=dots_x, y=dots, style="points", role="quiet"),
+            Series(name="seeds", x=dots_x, y=known(found.scores.ravel()), style="points", role="quiet"),
             Series(
                 name="mean",
                 x=places,
@@ -219,10 +220,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
     return {
         "metric": found.metric,
         "seeds": list(found.seeds),
-        "scores": {
-            label: [None if math.isnan(score) else float(score) for score in row]
-            for label, row in zip(found.labels, found.scores, strict=True)
-        },
+        "scores": {label: known(row) for label, row in zip(found.labels, found.scores, strict=True)},
         "leader": None if found.leader is None else found.labels[found.leader],
         "differences": [
             {"first": found.labels[a], "second": found.labels[b], "told_apart": d.told_apart, **d.to_json()}
@@ -234,8 +232,20 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
 
 def difference_words(found: PairedDifference) -> str:
     """Returns a difference with its interval and whether it is told apart from none."""
+    return f"{interval_words(found)}, {verdict_words(found)}"
+
+
+def interval_words(found: Interval) -> str:
+    """Returns a number with its interval."""
     size, low, high = format_together(found.mean, found.low, found.high)
-    return f"{size} (95% interval {low} to {high}), {'told apart' if found.told_apart else 'not told apart'}"
+    return f"{size} (95% interval {low} to {high})"
+
+
+def verdict_words(found: PairedDifference) -> str:
+    """Returns whether a difference is told apart from none, and how many seeds would tell."""
+    if found.told_apart:
+        return "told apart"
+    return "not told apart" if found.needed is None else f"not told apart; about {found.needed:,} seeds would"
 
 
 def metric_words(metric: str) -> str:

@@ -10,7 +10,7 @@ from thalweg.core import format_together, paired_difference
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
 from thalweg.studies._answer import Answer, Chart, Series, Table
-from thalweg.studies._compare import final_scores, metric_words
+from thalweg.studies._compare import final_scores, metric_words, verdict_words
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import METRICS, Task
 
@@ -123,7 +123,7 @@ def _last_loss(population: Population, number: int) -> float:
 
 def _row(what: str, difference) -> list[str]:
     size, low, high = format_together(difference.mean, difference.low, difference.high)
-    return [what, size, f"{low} to {high}", "told apart" if difference.told_apart else "not told apart"]
+    return [what, size, f"{low} to {high}", verdict_words(difference)]
 
 
 def _curves(trunk: Population, branches: Population | None) -> Chart:

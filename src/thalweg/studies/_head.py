@@ -62,8 +62,7 @@ def run(lab: Lab) -> Answer:
     logits gets the slope: a linear model with two logits at step size lr takes the very path of one logit at 2 lr,
     which is measured here. One sigmoid a class asks C questions that do not know of each other: right where a row may
     have several labels; where it has exactly one, the probabilities need not sum to 1. Softmax makes them sum to 1 and
-    lets classes
-    compete: raising one lowers the others.
+    lets classes compete: raising one lowers the others.
     """
     tasks = heads(lab.task)
     populations = {}
@@ -98,50 +97,11 @@ def run(lab: Lab) -> Answer:
             "A linear model with two logits under plain gradient descent at lr takes the path of one logit at 2 lr: "
             f"after the run their probabilities differ by at most {apart:.1g}."
         )
-    rows = [
-        [
-            name,
-            str(task.output_size),
-            "" if sizes[name] is None else f"{sizes[name]:,}",
-            f"{sums[name].mean():.3f} ({sums[name].min():.2f} to {sums[name].max():.2f})" if len(sums[name]) else "",
-        ]
-        for name, task in tasks.items()
-    ]
-    charts: list[Chart] = [comparison_chart(found, "head")]
-    if len(far):
-        places = (
-            np.linspace(far.min(), far.max(), 41) if far.max() > far.min() else np.array([far.min(), far.max() + 1e-9])
-        )
-        counts, edges = np.histogram(far, places)
-        charts.append(
-            Chart(
-                name="sums",
-                title="Sums of the per-label probabilities",
-                caption="Share of the validation rows of all seeds; a softmax has all of them at 1.",
-                x="sum of the probabilities of a row",
-                y="share of rows",
-                series=[
-                    Series(
-                        name="rows",
-                        x=[float(e) for e in (edges[1:] + edges[:-1]) / 2],
-                        y=[float(c) / len(far) for c in counts],
-                        style="line",
-                    )
-                ],
-            )
-        )
     return Answer(
         headline=headline(found, "heads"),
         findings=findings,
-        tables=[
-            comparison_table(found, "head"),
-            Table(
-                title="What each head gives and costs",
-                head=["head", "outputs", "parameters", "sum of the probabilities of a row"],
-                rows=rows,
-            ),
-        ],
-        charts=charts,
+        tables=[comparison_table(found, "head"), _cost_table(tasks, sizes, sums)],
+        charts=[comparison_chart(found, "head"), *([_sums_chart(far)] if len(far) else [])],
         data={
             **comparison_data(found),
             "parameters": sizes,
@@ -153,6 +113,36 @@ def run(lab: Lab) -> Answer:
             "two_logits_against_one": apart,
         },
         notes=lab.notes,
+    )
+
+
+def _cost_table(tasks: dict[str, Task], sizes: dict[str, int | None], sums: dict[str, np.ndarray]) -> Table:
+    rows = []
+    for name, task in tasks.items():
+        size, total = sizes[name], sums[name]
+        shown = f"{total.mean():.3f} ({total.min():.2f} to {total.max():.2f})" if len(total) else ""
+        rows.append([name, str(task.output_size), "" if size is None else f"{size:,}", shown])
+    head = ["head", "outputs", "parameters", "sum of the probabilities of a row"]
+    return Table(title="What each head gives and costs", head=head, rows=rows)
+
+
+def _sums_chart(sums: np.ndarray) -> Chart:
+    low, high = float(sums.min()), float(sums.max())
+    counts, edges = np.histogram(sums, np.linspace(low, high if high > low else low + 1e-9, 41))
+    return Chart(
+        name="sums",
+        title="Sums of the per-label probabilities",
+        caption="Share of the validation rows of all seeds; a softmax has all of them at 1.",
+        x="sum of the probabilities of a row",
+        y="share of rows",
+        series=[
+            Series(
+                name="rows",
+                x=((edges[1:] + edges[:-1]) / 2).tolist(),
+                y=(counts / len(sums)).tolist(),
+                style="line",
+            )
+        ],
     )
 
 

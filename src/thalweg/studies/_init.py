@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
 from thalweg.core import InputError
 from thalweg.models import ACTIVATIONS, INITS
-from thalweg.population import empty_module
-from thalweg.probes import LayerSignals, layer_signals
+from thalweg.probes import LayerSignals
 from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer, Chart, Series, Table
-from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
+from thalweg.studies._around import PROBE_ROWS, signals_of
+from thalweg.studies._compare import Comparison, comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task
 
-_PROBE_ROWS = 512
 #: units count as the same where their weights differ by less than this share of the largest weight
 _SAME = 1e-4
 
@@ -89,97 +89,110 @@ def run(lab: Lab) -> Answer:
     layer counts as one unit (symmetry is broken by random weights alone). The prediction is made from the weights,
     before any row passes; the measurement is on a batch.
     """
-    task = lab.task
     found = lab.compare(keep=True)
-    population = lab.session.populations["levels"]
-    x, y = task.train.x[:_PROBE_ROWS], task.train.y[:_PROBE_ROWS]
-    input_square = float((x.astype(float) ** 2).mean())
-    rows, data, sentences = [], {}, []
-    series = []
+    ends = lab.session.populations["levels"]
+    rows = lab.task.train.x[:PROBE_ROWS]
+    input_square = float((rows.astype(float) ** 2).mean())
+    starts = {}
     for place, (name, recipe) in enumerate(lab.levels.items()):
-        start = lab.start(recipe).eval_params(0)
-        predicted = predict_signals(start, recipe.activation, input_square)
-        measured = layer_signals(empty_module(recipe, task.input_shape, task.output_size), start, x, y, task.loss)
-        ends = [population.eval_params(place * len(lab.seeds) + s) for s in range(len(lab.seeds))]
-        distinct = min(_distinct_units(end["linear1.weight"]) for end in ends)
-        units = len(start["linear1.weight"])
-        last, told = measured[-1], predicted[-1]
-        square = last.var_in + last.mean_in**2
-        rows.append(
-            [
-                name,
-                f"{told.second_moment:.2g}",
-                f"{square:.2g}",
-                f"{_gradient_ratio(predicted):.2g}",
-                f"{_measured_ratio(measured):.2g}",
-                f"{distinct} of {units}",
-            ]
-        )
-        data[name] = {
-            "predicted": [p.second_moment for p in predicted],
-            "measured": [m.var_in + m.mean_in**2 for m in measured],
-            "gradient_gain_predicted": [p.gain for p in predicted],
-            "gradient_measured": [m.gradient for m in measured],
-            "distinct_units": distinct,
-        }
-        if distinct < units:
-            sentences.append(
-                f"After training from {name}, only {distinct} of {units} units of the first layer differ: equal units "
-                "get equal gradients."
-            )
-        depth = [k + 1 for k in range(len(measured))]
-        lead = found.leader is not None and name == found.labels[found.leader]
-        series.append(
-            Series(
-                name=name,
-                x=depth,
-                y=[m.var_in + m.mean_in**2 or None for m in measured],
-                role="main" if lead else "quiet",
-            )
+        start = lab.start(recipe)
+        weights = [ends.eval_params(place * len(lab.seeds) + s)["linear1.weight"] for s in range(len(lab.seeds))]
+        starts[name] = _Start(
+            predicted=predict_signals(start.eval_params(0), recipe.activation, input_square),
+            measured=signals_of(start, 0),
+            units=len(weights[0]),
+            distinct=min(_distinct_units(weight) for weight in weights),
         )
     return Answer(
         headline=headline(found, "initialisations"),
-        findings=sentences,
-        tables=[
-            comparison_table(found, "init"),
-            Table(
-                title="Before the first step, of the first seed: predicted from the weights, and measured",
-                head=[
-                    "init",
-                    "mean square before the last activation, predicted",
-                    "measured",
-                    "gradient, first / last layer, predicted",
-                    "measured",
-                    "distinct units after training",
-                ],
-                rows=rows,
-            ),
+        findings=[
+            f"After training from {name}, only {start.distinct} of {start.units} units of the first layer differ: "
+            "equal units get equal gradients."
+            for name, start in starts.items()
+            if start.distinct < start.units
         ],
-        charts=[
-            comparison_chart(found, "init"),
-            Chart(
-                name="depth",
-                title="Mean square before each activation, at the start",
-                caption="One line an initialisation; the leading one is coloured.",
-                x="hidden layer",
-                y="mean square",
-                series=series,
-                log_y=True,
-            ),
-        ],
-        data={**comparison_data(found), "signals": data},
+        tables=[comparison_table(found, "init"), _signal_table(starts)],
+        charts=[comparison_chart(found, "init"), _depth_chart(found, starts)],
+        data={**comparison_data(found), "signals": {name: start.to_json() for name, start in starts.items()}},
         notes=lab.notes,
     )
 
 
-def _gradient_ratio(predicted: list[Predicted]) -> float:
-    """Returns the RMS gradient at the first layer's outputs over that at the last one's."""
-    return float(np.sqrt(np.prod([p.gain for p in predicted[1:]])))
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """What one initialisation makes of the network of the first seed, and what is left of it in the end.
+
+    Args:
+        predicted: By layer, from the weights. measured: on rows.
+        units: Of the first layer. distinct: those that differ after training, the fewest of any seed.
+    """
+
+    predicted: list[Predicted]
+    measured: list[LayerSignals]
+    units: int
+    distinct: int
+
+    def squares(self) -> list[float]:
+        """Returns the measured mean square before every activation."""
+        return [layer.var_in + layer.mean_in**2 for layer in self.measured]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the start as plain data."""
+        return {
+            "predicted": [layer.second_moment for layer in self.predicted],
+            "measured": self.squares(),
+            "gradient_gain_predicted": [layer.gain for layer in self.predicted],
+            "gradient_measured": [layer.gradient for layer in self.measured],
+            "distinct_units": self.distinct,
+        }
 
 
-def _measured_ratio(measured: list[LayerSignals]) -> float:
-    last = measured[-1].gradient
-    return measured[0].gradient / last if last > 0 else 0.0
+def _signal_table(starts: dict[str, _Start]) -> Table:
+    rows = []
+    for name, start in starts.items():
+        last = start.measured[-1].gradient
+        rows.append(
+            [
+                name,
+                f"{start.predicted[-1].second_moment:.2g}",
+                f"{start.squares()[-1]:.2g}",
+                f"{np.sqrt(np.prod([layer.gain for layer in start.predicted[1:]])):.2g}",
+                f"{start.measured[0].gradient / last if last > 0 else 0.0:.2g}",
+                f"{start.distinct} of {start.units}",
+            ]
+        )
+    return Table(
+        title="Before the first step, of the first seed: predicted from the weights, and measured",
+        head=[
+            "init",
+            "mean square before the last activation, predicted",
+            "measured",
+            "gradient, first / last layer, predicted",
+            "measured",
+            "distinct units after training",
+        ],
+        rows=rows,
+    )
+
+
+def _depth_chart(found: Comparison, starts: dict[str, _Start]) -> Chart:
+    return Chart(
+        name="depth",
+        title="Mean square before each activation, at the start",
+        caption="One line an initialisation; the leading one is coloured.",
+        x="hidden layer",
+        y="mean square",
+        series=[
+            Series(
+                name=name,
+                x=list(range(1, len(start.measured) + 1)),
+                y=[square or None for square in start.squares()],  # a logarithm has no 0
+                role=found.role(name),
+            )
+            for name, start in starts.items()
+        ],
+        log_y=True,
+    )
 
 
 def _distinct_units(weight: np.ndarray) -> int:

@@ -8,18 +8,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from thalweg.core import format_together, interval_of_mean, paired_difference
-from thalweg.curvature import (
-    Hessian,
-    Surface,
-    extreme_eigenvalues,
-    largest_stable,
-    preconditioned,
-    preconditioner,
-)
+from thalweg.curvature import Hessian, extreme_eigenvalues, largest_stable, preconditioned, preconditioner
 from thalweg.optim import RULES
-from thalweg.population import Population, empty_module, has_batch_norm
+from thalweg.population import Population, has_batch_norm
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
+from thalweg.studies._answer import Answer, Chart, Series, Table, known
+from thalweg.studies._around import surface_around
 from thalweg.studies._compare import constant_score, cross, difference_words, final_scores, metric_words, stretch_around
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import METRICS, Task
@@ -195,7 +189,7 @@ def run(lab: Lab) -> Answer:
             "trains": [float(rates[training].min()), float(rates[training].max())],
             "edge": edge,
             "rates": rates.tolist(),
-            "scores": [[None if math.isnan(s) else float(s) for s in row] for row in scores],
+            "scores": scores.tolist(),
             "verified": {f"{lr:.6g}": [float(s) for s in values] for lr, values in verified.items()},
             "curvature": None if at_end is None else asdict(at_end),
             "cap": cap if math.isfinite(cap) else None,
@@ -242,7 +236,7 @@ def _verify(lab: Lab, lr: float) -> tuple[dict[float, np.ndarray], _Curvature | 
     tried = {f"{lr * factor:.6g}": lab.recipe.changed(lr=lr * factor) for factor in (1.0, 0.5, 2.0)}
     population = lab.train("verification", cross(tried, seeds))
     scores = final_scores(population, len(tried))
-    end = None if population.diverged_at(0) is not None else _curvature(lab, population, 0)
+    end = None if population.diverged_at(0) is not None else _curvature(population, 0)
     return {recipe.lr: scores[k] for k, recipe in enumerate(tried.values())}, end
 
 
@@ -259,25 +253,17 @@ class _Curvature:
     bound: float
 
 
-def _curvature(lab: Lab, population: Population, number: int) -> _Curvature | None:
+def _curvature(population: Population, number: int) -> _Curvature | None:
     """Returns the curvature where a member stands; None for rules without a known bound, and with batch norm.
 
     With batch norm the loss of a step depends on the batch, and the network as it predicts is another function.
     """
-    task, recipe = lab.task, population.members[number].recipe
+    recipe = population.members[number].recipe
     limit = largest_stable(recipe)
-    if limit is None or has_batch_norm(task, recipe):
+    if limit is None or has_batch_norm(population.task, recipe):
         return None
     snapshot = population.snapshot(number)
-    rows = min(_CURVATURE_ROWS, len(task.train))
-    surface = Surface(
-        empty_module(recipe, task.input_shape, task.output_size),
-        population.eval_params(number),
-        snapshot.buffers,
-        task.train.x[:rows],
-        task.train.y[:rows],
-        task.loss,
-    )
+    surface = surface_around(population, number, rows=_CURVATURE_ROWS)
     scale = preconditioner(recipe, snapshot.params, snapshot.slots, snapshot.step) if snapshot.step else None
     largest = float(extreme_eigenvalues(Hessian(surface, scale=scale), 1, tol=1e-3).values[0])
     return _Curvature(largest=largest, bound=limit / largest if largest > 0 else math.inf)
@@ -290,7 +276,7 @@ def _cap(lab: Lab) -> float:
     """
     if preconditioned(lab.recipe):
         return math.inf
-    starts = [_curvature(lab, lab.start(lab.recipe, seeds=[seed]), 0) for seed in lab.seeds]
+    starts = [_curvature(lab.start(lab.recipe, seeds=[seed]), 0) for seed in lab.seeds]
     return _CAP * float(np.median([math.inf if start is None else start.bound for start in starts]))
 
 
@@ -305,10 +291,9 @@ def _table(rates: np.ndarray, scores: np.ndarray, training: np.ndarray, diverged
 
 def _chart(rates: np.ndarray, scores: np.ndarray, found: Suggestion | None, edge: float | None, name: str) -> Chart:
     x = [float(rate) for rate in rates for _ in range(scores.shape[1])]
-    y = [None if math.isnan(s) else float(s) for s in scores.ravel()]
-    series = [Series(name="seeds", x=x, y=y, style="points", role="quiet")]
+    series = [Series(name="seeds", x=x, y=known(scores.ravel()), style="points", role="quiet")]
     if found is not None:
-        smooth = [None if math.isnan(s) else float(s) for s in found.smoothed]
+        smooth = known(found.smoothed)
         series.append(Series(name="smoothed mean", x=[float(r) for r in rates], y=smooth, style="line"))
         finite = [s for s in smooth if s is not None]
         ends = [min(finite), max(finite)]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import InputError, PairedDifference, paired_difference
-from thalweg.curvature import Hessian, Surface, extreme_eigenvalues
-from thalweg.population import Population, empty_module
+from thalweg.curvature import Hessian, extreme_eigenvalues
+from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer, Chart, Field, Series, Table
+from thalweg.studies._answer import Answer, Chart, Field, Series, Table, known
+from thalweg.studies._around import surface_around
 from thalweg.studies._compare import cross, difference_words, final_scores, metric_words
 from thalweg.studies._stretches import even_marks, in_stretches
 from thalweg.studies._study import Lab, Study
@@ -199,8 +200,7 @@ def run(lab: Lab) -> Answer:
             "noise": modes.noise.tolist(),
             "nesterov": {beta: None if d is None else d.to_json() for beta, d in nesterov.items()},
             "pairs": [
-                {"lr": r.lr, "momentum": r.momentum, "score": None if math.isnan(m) else float(m)}
-                for r, m in zip(recipes, means, strict=True)
+                {"lr": r.lr, "momentum": r.momentum, "score": float(m)} for r, m in zip(recipes, means, strict=True)
             ],
         },
         notes=lab.notes,
@@ -216,10 +216,10 @@ def _follow(lab: Lab, chosen: list[Recipe], best: int) -> tuple[dict[float, list
     for mark, population in in_stretches(lab, "path", members, marks):
         for number, recipe in enumerate(chosen):
             if mark == marks[-1] and number == best:
-                modes = _modes(lab, population, number, recipe)
+                modes = _modes(population, number)
                 paths[recipe.momentum].append(float(modes.values[0]))
             elif population.diverged_at(number) is None:
-                surface = _surface(lab, population, number, recipe)
+                surface = surface_around(population, number, rows=_ROWS)
                 paths[recipe.momentum].append(float(extreme_eigenvalues(Hessian(surface), 1, tol=1e-3).values[0]))
     assert modes is not None
     return paths, modes
@@ -254,20 +254,12 @@ def _cloud(lr: float, beta: float, modes: _Modes) -> float:
     return 0.5 * curvature * stationary_variance(lr, beta, curvature, noise)
 
 
-def _surface(lab: Lab, population: Population, number: int, recipe: Recipe) -> Surface:
-    task = lab.task
-    rows = min(_ROWS, len(task.train))
-    module = empty_module(recipe, task.input_shape, task.output_size)
-    params, buffers = population.eval_params(number), population.snapshot(number).buffers
-    return Surface(module, params, buffers, task.train.x[:rows], task.train.y[:rows], task.loss)
-
-
-def _modes(lab: Lab, population: Population, number: int, recipe: Recipe) -> _Modes:
-    surface = _surface(lab, population, number, recipe)
+def _modes(population: Population, number: int) -> _Modes:
+    surface = surface_around(population, number, rows=_ROWS)
     pairs = extreme_eigenvalues(Hessian(surface), min(_MODES, surface.size), tol=1e-4)
     # the variance of a minibatch gradient is that of one row over the batch size
     slopes = surface.row_slopes(surface.centre, pairs.vectors)
-    batch = recipe.batch_size or len(lab.task.train)
+    batch = population.members[number].recipe.batch_size or len(population.task.train)
     return _Modes(values=pairs.values, noise=slopes.var(0) / batch)
 
 
@@ -295,7 +287,7 @@ def _plane_field(lab: Lab, means: np.ndarray) -> Field:
         z=name,
         xs=rates,
         ys=list(MOMENTA),
-        values=[[None if math.isnan(v) else float(v) for v in row] for row in values],
+        values=[known(row) for row in values],
         log_x=True,
     )
 

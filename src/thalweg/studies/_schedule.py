@@ -36,7 +36,7 @@ def run(lab: Lab) -> Answer:
             x=steps,
             y=[float(f) for f in _factors(recipe)],
             style="line",
-            role="main" if found.leader is not None and name == found.labels[found.leader] else "quiet",
+            role=found.role(name),
         )
         for name, recipe in lab.levels.items()
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Chart, Series
+from thalweg.studies._answer import Chart, Series, known
 from thalweg.studies._compare import Comparison, cross, final_scores, metric_words
 from thalweg.studies._study import Lab
 from thalweg.tasks import METRICS, Task
@@ -40,13 +40,12 @@ class Tuned:
 
     def chart(self) -> Chart:
         """Returns the scores over the step sizes."""
-        leader = self.found.leader
         series = [
             Series(
                 name=label,
                 x=list(self.rates[label]),
-                y=[None if math.isnan(score) else score for score in self.scores[label]],
-                role="main" if leader is not None and label == self.found.labels[leader] else "quiet",
+                y=known(self.scores[label]),
+                role=self.found.role(label),
             )
             for label in self.found.labels
         ]

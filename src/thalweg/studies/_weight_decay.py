@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.core import PairedDifference, paired_difference
 from thalweg.optim import RULES
 from thalweg.population import Pace, Population
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
+from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._compare import (
-    Comparison,
     comparison_chart,
     comparison_data,
     difference_words,
     headline,
+    interval_words,
     metric_words,
 )
 from thalweg.studies._study import Lab, Study
@@ -69,7 +68,7 @@ def run(lab: Lab) -> Answer:
     for place, family in enumerate(_FAMILIES):
         first, second = 2 * place, 2 * place + 1
         apart = np.array([_relative_distance(population, first * seeds + s, second * seeds + s) for s in range(seeds)])
-        difference = _difference(found, first, second)
+        difference = found.difference(first, second, comparisons=len(_FAMILIES))
         recipe = lab.levels[f"{family}, L2"]
         norms = [np.nanmean([_norm(population, k * seeds + s) for s in range(seeds)]) for k in (first, second)]
         same = bool(np.nanmax(apart) < _ROUNDING) if np.isfinite(apart).any() else False
@@ -77,7 +76,7 @@ def run(lab: Lab) -> Answer:
         data[family] = {
             "lr": recipe.lr,
             "weight_decay": recipe.weight_decay,
-            "relative_distance": [None if np.isnan(a) else float(a) for a in apart],
+            "relative_distance": apart.tolist(),
             "same": same,
             "difference": None if difference is None else difference.to_json(),
         }
@@ -85,7 +84,7 @@ def run(lab: Lab) -> Answer:
         rows.append(
             [family, f"{recipe.lr:g}", f"{recipe.weight_decay:g}", f"{np.nanmean(apart):.2g}"]
             + [f"{norm:.3g}" for norm in norms]
-            + [shown]
+            + ["" if difference is None else interval_words(difference)]
         )
         findings.append(
             f"Under {family} the two are the same up to rounding: their weights differ by {np.nanmax(apart):.1g} of "
@@ -125,7 +124,7 @@ def run(lab: Lab) -> Answer:
                     Series(
                         name="seeds",
                         x=[family for family, apart in shares.items() for _ in apart],
-                        y=[None if np.isnan(a) else max(float(a), 1e-9) for apart in shares.values() for a in apart],
+                        y=known(np.maximum(np.concatenate(list(shares.values())), 1e-9)),
                         style="points",
                     )
                 ],
@@ -154,13 +153,6 @@ def _relative_distance(population: Population, first: int, second: int) -> float
     if a is None or b is None:
         return float("nan")
     return float(np.linalg.norm(a - b) / np.linalg.norm(a))
-
-
-def _difference(found: Comparison, first: int, second: int) -> PairedDifference | None:
-    both = np.isfinite(found.scores[first]) & np.isfinite(found.scores[second])
-    if both.sum() < 2:
-        return None
-    return paired_difference(found.scores[first][both], found.scores[second][both], comparisons=len(_FAMILIES))
 
 
 STUDY = Study(name="weight-decay", levels=levels, run=run)
