@@ -6,6 +6,8 @@ curves made as theirs are. torch-lr-finder is the package itself.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import warnings
 from collections.abc import Iterator
@@ -131,7 +133,8 @@ def torch_lr_finder_rates(task: Task, recipe: Recipe, seed: int) -> dict[str, fl
         def forward(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return per_example(task.loss, out, y).mean()
 
-    with warnings.catch_warnings():
+    said = io.StringIO()  # its progress bar
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")
         finder = LRFinder(model, optimizer, Loss(), device="cpu")
         finder.range_test(loader, end_lr=10, num_iter=100, step_mode="exp", smooth_f=0.05, diverge_th=5)

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from thalweg.core import format_together, interval_of_mean, paired_difference
+from thalweg.core import interval_of_mean, paired_difference
 from thalweg.curvature import Hessian, extreme_eigenvalues, largest_stable, preconditioned, preconditioner
 from thalweg.optim import RULES
 from thalweg.population import Population, has_batch_norm
 from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._around import surface_around
-from thalweg.studies._compare import constant_score, cross, difference_words, final_scores, metric_words, stretch_around
+from thalweg.studies._compare import (
+    constant_score,
+    cross,
+    difference_words,
+    final_scores,
+    interval_words,
+    metric_words,
+    stretch_around,
+)
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import METRICS, Task
 
 #: rates to the decade
 _DENSITY = 8
-#: of the gain over a constant prediction: scores that are lower by it count 1 / e
-_COUNTS = 0.02
+#: of the best gain over a constant prediction: scores that are lower by it count 1 / e
+_COUNTS = 0.005
+#: a rate trains where every seed reaches this share of the best gain
+_TRAINS = 0.3
 #: the first stretch is this share of the length; rates that do not train by then are left
 _FIRST_SHARE = 1 / 8
 #: a rate trains where the loss has fallen by this share of its start
@@ -51,22 +62,25 @@ class Suggestion:
     Args:
         lr: The middle of the rates that score about as well as the best.
         low: Least rate that is as good, as far as the seeds can say. high: the largest.
+        trains: (R,) whether every seed gains enough.
         smoothed: (R,) score of each rate, smoothed; NaN where the rate does not train.
     """
 
     lr: float
     low: float
     high: float
+    trains: np.ndarray
     smoothed: np.ndarray
 
 
 def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_better: bool) -> Suggestion | None:
     """Returns the middle of the rates that score about as well as the best, or None where none trained.
 
-    Scores are averaged over seeds and smoothed over log lr. The middle is the mean of log lr with weights that fall by
-    e for every fiftieth of the best gain over a constant prediction, beside what noise does: where a rate may be off
-    by most without harm. It moves little from seed to seed; the place of the best score moves far along a flat top. The
-    plateau is the stretch around the best within one standard error of the difference of two rates.
+    A rate trains where every seed reaches three tenths of the best gain over a constant prediction: one on which some
+    seed fails is not a rate to use. The scores of the others are averaged over seeds and smoothed over log lr. The
+    middle is the mean of log lr with weights that fall by e for every two-hundredth of the best gain, beside what noise
+    does. It moves little from seed to seed; the place of the best score moves far along a flat top. The plateau
+    is the stretch around the best within one standard error of the difference of two rates.
 
     Args:
         rates: (R,) ascending.
@@ -75,8 +89,11 @@ def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_bet
         higher_is_better: Of the metric.
     """
     sign = 1.0 if higher_is_better else -1.0
-    whole = np.isfinite(scores).all(1)
-    if not whole.any():
+    finished = np.isfinite(scores).all(1)
+    gains = np.where(finished[:, None], sign * (scores - base), -math.inf)
+    best = float(gains.mean(1).max(initial=-math.inf))
+    whole = gains.min(1) > _TRAINS * best
+    if best <= 0 or not whole.any():
         return None
     means = sign * scores[whole].mean(1)
     logs = np.log10(rates[whole])
@@ -88,8 +105,8 @@ def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_bet
     effective = float(np.median(window.sum(1) ** 2 / (window**2).sum(1)))
     tolerance = noise * math.sqrt(2 / (seeds * effective))
     top = int(smooth.argmax())
-    scale = max(_COUNTS * (smooth[top] - sign * base), 0.0) + tolerance
-    weights = np.exp(-(smooth[top] - smooth) / scale) if scale > 0 else (smooth == smooth[top]).astype(float)
+    scale = _COUNTS * best + tolerance
+    weights = np.exp(-(smooth[top] - smooth) / scale)
     first, last = stretch_around(top, smooth >= smooth[top] - tolerance)
     middle = float(weights @ logs / weights.sum())
     shown = np.full(len(rates), math.nan)
@@ -98,6 +115,7 @@ def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_bet
         lr=float(f"{10**middle:.3g}"),
         low=float(10 ** min(logs[first], middle)),
         high=float(10 ** max(logs[last], middle)),
+        trains=whole,
         smoothed=shown,
     )
 
@@ -122,53 +140,32 @@ def run(lab: Lab) -> Answer:
         lab.notes.append(
             f"Rates above {rates[-1]:.3g} were not tried: they are over {_CAP:g} times what is stable at the start."
         )
-    metric = METRICS[task.metric]
-    seeds = len(lab.seeds)
-    first = max(1, round(_FIRST_SHARE * lab.recipe.epochs))
-    population = lab.train("rates", cross(tried, lab.seeds), epochs=first)
-    start = _start_loss(lab)
-    fallen = np.array(
-        [[_has_fallen(population, k * seeds + s, first, start) for s in range(seeds)] for k in range(len(rates))]
-    )
-    training = np.array([row.all() for row in fallen])
-    going_on = [k * seeds + s for k in range(len(rates)) if training[k] for s in range(seeds)]
-    if going_on and not lab.session.run("rates", which=going_on):
-        raise lab.interrupted()
-    scores = np.where(np.repeat(training[:, None], seeds, 1), final_scores(population, len(rates)), math.nan)
-    found = suggest(rates, scores, constant_score(task), higher_is_better=metric.higher_is_better)
-    diverged = np.array(
-        [any(population.diverged_at(k * seeds + s) is not None for s in range(seeds)) for k in range(len(rates))]
-    )
-    edge = _edge(rates, diverged | ~np.isfinite(scores).all(1))
-    lab.session.close("rates")
+    scores, diverged = _screen(lab, tried)
+    higher = METRICS[task.metric].higher_is_better
+    found = suggest(rates, scores, constant_score(task), higher_is_better=higher)
     name = metric_words(task.metric)
     if found is None:
         return Answer(
-            headline=f"No rate from {rates[0]:.3g} to {rates[-1]:.3g} trained on all {seeds} seeds.",
-            charts=[_chart(rates, scores, None, edge, name)],
+            headline=f"No rate from {rates[0]:.3g} to {rates[-1]:.3g} trained on all {len(lab.seeds)} seeds.",
+            charts=[_chart(rates, scores, None, None, name)],
             data={"rates": rates.tolist(), "suggested": None},
             notes=lab.notes,
         )
+    edge = _edge(rates, ~found.trains)
     verified, at_end = _verify(lab, found.lr)
     fresh = verified[found.lr][np.isfinite(verified[found.lr])]
     if len(fresh) < len(verified[found.lr]):
         lab.notes.append(f"At the suggestion {len(verified[found.lr]) - len(fresh)} of the fresh seeds diverged.")
     mean = interval_of_mean(fresh) if len(fresh) >= 2 else None
-    shown, low, high = ("unknown", "", "") if mean is None else format_together(mean.mean, mean.low, mean.high)
+    shown = "unknown" if mean is None else interval_words(mean)
+    trains = [float(end) for end in rates[found.trains][[0, -1]]]
     findings = [
-        f"Rates from {found.low:.3g} to {found.high:.3g} score as well as the best, as far as {seeds} seeds can say.",
-        f"Rates from {rates[training].min():.3g} to {rates[training].max():.3g} train on every seed."
-        + (f" From {edge:.3g} on, none does." if edge is not None else ""),
+        f"Rates from {found.low:.3g} to {found.high:.3g} score as well as the best, as far as {len(lab.seeds)} seeds "
+        "can say.",
+        f"Rates from {trains[0]:.3g} to {trains[1]:.3g} train: every seed reaches {_TRAINS:.0%} of the best gain over a "
+        "constant prediction." + (f" From {edge:.3g} on, none does." if edge is not None else ""),
+        *_against_others(found.lr, verified),
     ]
-    for factor in (0.5, 2.0):
-        other = verified[found.lr * factor]
-        if not np.isfinite(other).all() or len(fresh) < len(other):
-            findings.append(f"At {factor:g} times the suggestion some fresh seed diverged.")
-            continue
-        difference = paired_difference(verified[found.lr], other, comparisons=2)
-        findings.append(
-            f"The suggestion minus {factor:g} times it, on the same fresh seeds: {difference_words(difference)}."
-        )
     if at_end is not None:
         findings.append(
             f"Where the first member at the suggestion ends, the largest curvature that {lab.recipe.optimizer} sees is "
@@ -177,16 +174,16 @@ def run(lab: Lab) -> Answer:
         )
     return Answer(
         headline=(
-            f"Use lr {found.lr:.3g} with {lab.recipe.optimizer}: validation {name} {shown} (95% interval {low} to "
-            f"{high}, {len(verified[found.lr])} fresh seeds)."
+            f"Use lr {found.lr:.3g} with {lab.recipe.optimizer}: validation {name} {shown}, over "
+            f"{len(verified[found.lr])} fresh seeds."
         ),
         findings=findings,
-        tables=[_table(rates, scores, training, diverged, name)],
+        tables=[_table(rates, scores, found.trains, diverged, name)],
         charts=[_chart(rates, scores, found, edge, name)],
         data={
             "suggested": found.lr,
             "plateau": [found.low, found.high],
-            "trains": [float(rates[training].min()), float(rates[training].max())],
+            "trains": trains,
             "edge": edge,
             "rates": rates.tolist(),
             "scores": scores.tolist(),
@@ -196,6 +193,40 @@ def run(lab: Lab) -> Answer:
         },
         notes=lab.notes,
     )
+
+
+def _screen(lab: Lab, tried: Mapping[str, Recipe]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (R, S) scores at the end, NaN where a member diverged or was left, and (R,) whether any diverged.
+
+    All train for a short stretch; those whose loss has fallen by then on every seed go on.
+    """
+    seeds = len(lab.seeds)
+    first = max(1, round(_FIRST_SHARE * lab.recipe.epochs))
+    population = lab.train("rates", cross(tried, lab.seeds), epochs=first)
+    start = _start_loss(lab)
+    fallen = np.array([_has_fallen(population, n, first, start) for n in range(len(population))]).reshape(-1, seeds)
+    going_on = np.flatnonzero(np.repeat(fallen.all(1), seeds)).tolist()
+    if going_on and not lab.session.run("rates", which=going_on):
+        raise lab.interrupted()
+    scores = np.where(fallen.all(1)[:, None], final_scores(population, len(tried)), math.nan)
+    diverged = [any(population.diverged_at(k * seeds + s) is not None for s in range(seeds)) for k in range(len(tried))]
+    lab.session.close("rates")
+    return scores, np.array(diverged)
+
+
+def _against_others(lr: float, verified: Mapping[float, np.ndarray]) -> list[str]:
+    """Returns how the suggestion compares with its half and its double on the same fresh seeds."""
+    found = []
+    for factor in (0.5, 2.0):
+        mine, other = verified[lr], verified[lr * factor]
+        if not (np.isfinite(mine) & np.isfinite(other)).all():
+            found.append(f"At {factor:g} times the suggestion, or at it, some fresh seed diverged.")
+            continue
+        difference = paired_difference(mine, other, comparisons=2)
+        found.append(
+            f"The suggestion minus {factor:g} times it, on the same fresh seeds: {difference_words(difference)}."
+        )
+    return found
 
 
 def _start_loss(lab: Lab) -> float:
@@ -284,7 +315,7 @@ def _table(rates: np.ndarray, scores: np.ndarray, training: np.ndarray, diverged
     rows = []
     for k, rate in enumerate(rates):
         finite = scores[k][np.isfinite(scores[k])]
-        word = "diverges" if diverged[k] else "trains" if training[k] else "does not fall"
+        word = "diverges" if diverged[k] else "trains" if training[k] else "does not train"
         rows.append([f"{rate:.3g}", word, f"{finite.mean():.4g}" if len(finite) else ""])
     return Table(title="Every rate", head=["lr", "", f"mean validation {name}"], rows=rows)
 
@@ -303,7 +334,7 @@ def _chart(rates: np.ndarray, scores: np.ndarray, found: Suggestion | None, edge
     return Chart(
         name="rates",
         title=f"Validation {name} by step size",
-        caption="A dot is one seed. Rates that do not train in the first eighth of the run have none.",
+        caption="A dot is one seed. Rates whose loss has not fallen after an eighth of the run have none.",
         x="lr",
         y=f"validation {name}",
         series=series,
@@ -311,4 +342,4 @@ def _chart(rates: np.ndarray, scores: np.ndarray, found: Suggestion | None, edge
     )
 
 
-STUDY = Study(name="lr", levels=levels, run=run, seeds=4)
+STUDY = Study(name="lr", levels=levels, run=run, seeds=6)
