@@ -89,8 +89,8 @@ def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_bet
         higher_is_better: Of the metric.
     """
     sign = 1.0 if higher_is_better else -1.0
-    finished = np.isfinite(scores).all(1)
-    gains = np.where(finished[:, None], sign * (scores - base), -math.inf)
+    finished = np.isfinite(scores).all(axis=1, keepdims=True)
+    gains = np.where(finished, sign * (scores - base), -math.inf)
     best = float(gains.mean(1).max(initial=-math.inf))
     whole = gains.min(1) > _TRAINS * best
     if best <= 0 or not whole.any():
@@ -162,8 +162,8 @@ def run(lab: Lab) -> Answer:
     findings = [
         f"Rates from {found.low:.3g} to {found.high:.3g} score as well as the best, as far as {len(lab.seeds)} seeds "
         "can say.",
-        f"Rates from {trains[0]:.3g} to {trains[1]:.3g} train: every seed reaches {_TRAINS:.0%} of the best gain over a "
-        "constant prediction." + (f" From {edge:.3g} on, none does." if edge is not None else ""),
+        f"Rates from {trains[0]:.3g} to {trains[1]:.3g} train: every seed reaches {_TRAINS:.0%} of the best gain over "
+        "a constant prediction." + (f" From {edge:.3g} on, none does." if edge is not None else ""),
         *_against_others(found.lr, verified),
     ]
     if at_end is not None:
@@ -205,10 +205,11 @@ def _screen(lab: Lab, tried: Mapping[str, Recipe]) -> tuple[np.ndarray, np.ndarr
     population = lab.train("rates", cross(tried, lab.seeds), epochs=first)
     start = _start_loss(lab)
     fallen = np.array([_has_fallen(population, n, first, start) for n in range(len(population))]).reshape(-1, seeds)
-    going_on = np.flatnonzero(np.repeat(fallen.all(1), seeds)).tolist()
+    stays = fallen.all(axis=1, keepdims=True)
+    going_on = np.flatnonzero(np.repeat(stays, seeds)).tolist()
     if going_on and not lab.session.run("rates", which=going_on):
         raise lab.interrupted()
-    scores = np.where(fallen.all(1)[:, None], final_scores(population, len(tried)), math.nan)
+    scores = np.where(stays, final_scores(population, len(tried)), math.nan)
     diverged = [any(population.diverged_at(k * seeds + s) is not None for s in range(seeds)) for k in range(len(tried))]
     lab.session.close("rates")
     return scores, np.array(diverged)
