@@ -30,7 +30,7 @@ from thalweg.tasks import METRICS, Task
 #: rates to the decade
 _DENSITY = 8
 #: of the best gain over a constant prediction: scores that are lower by it count 1 / e
-_COUNTS = 0.01
+_COUNTS = 0.02
 #: a rate trains where every seed reaches this share of the best gain
 _TRAINS = 0.3
 #: the first stretch is this share of the length; rates that do not train by then are left
@@ -78,7 +78,7 @@ def suggest(rates: np.ndarray, scores: np.ndarray, base: float, *, higher_is_bet
 
     A rate trains where every seed reaches three tenths of the best gain over a constant prediction: one on which some
     seed fails is not a rate to use. The scores of the others are averaged over seeds and smoothed over log lr. The
-    middle is the mean of log lr with weights that fall by e for every hundredth of the best gain, beside what noise
+    middle is the mean of log lr with weights that fall by e for every fiftieth of the best gain, beside what noise
     does. It moves little from seed to seed; the place of the best score moves far along a flat top. The plateau
     is the stretch around the best within one standard error of the difference of two rates.
 
