@@ -35,7 +35,7 @@ _COUNTS = 0.02
 _TRAINS = 0.3
 #: the first stretch is this share of the length; rates that do not train by then are left
 _FIRST_SHARE = 1 / 8
-#: a rate trains where the loss has fallen by this share of its start
+#: a loss has fallen where it is lower by this share of its start
 _FALLEN = 0.02
 #: scores are smoothed over the logarithm of the rate with a Gaussian of so many decades
 _WIDTH = 0.12
@@ -198,14 +198,13 @@ def run(lab: Lab) -> Answer:
 def _screen(lab: Lab, tried: Mapping[str, Recipe]) -> tuple[np.ndarray, np.ndarray]:
     """Returns (R, S) scores at the end, NaN where a member diverged or was left, and (R,) whether any diverged.
 
-    All train for a short stretch; those whose loss has fallen by then on every seed go on.
+    All train for a short stretch; rates that have begun to learn by then on every seed go on.
     """
     seeds = len(lab.seeds)
     first = max(1, round(_FIRST_SHARE * lab.recipe.epochs))
     population = lab.train("rates", cross(tried, lab.seeds), epochs=first)
     start = _start_loss(lab)
-    fallen = np.array([_has_fallen(population, n, first, start) for n in range(len(population))]).reshape(-1, seeds)
-    stays = fallen.all(axis=1, keepdims=True)
+    stays = _learning(population, first, start, seeds).all(axis=1, keepdims=True)
     going_on = np.flatnonzero(np.repeat(stays, seeds)).tolist()
     if going_on and not lab.session.run("rates", which=going_on):
         raise lab.interrupted()
@@ -241,12 +240,22 @@ def _start_loss(lab: Lab) -> float:
     return float(per_example(lab.task.loss, torch.from_numpy(out), torch.from_numpy(split.y)).mean())
 
 
-def _has_fallen(population: Population, number: int, epochs: int, start: float) -> bool:
-    """Returns whether a member's loss after so many epochs is below its start; what came later does not count."""
-    record = population.last_record(number, epochs=epochs)
-    if record is None or record.epoch < epochs or not math.isfinite(record.validation_loss):
-        return False
-    return record.validation_loss < (1 - _FALLEN) * start
+def _learning(population: Population, epochs: int, start: float, seeds: int) -> np.ndarray:
+    """Returns (R, S) whether members learn in their first epochs; what came later does not count.
+
+    Their loss has fallen, or their score is good: at large rates the loss of the few rows that are wrong may outgrow
+    what the others gain.
+    """
+    task = population.task
+    sign = 1.0 if METRICS[task.metric].higher_is_better else -1.0
+    losses, gains = np.full((2, len(population)), math.nan)
+    for number in range(len(population)):
+        record = population.last_record(number, epochs=epochs)
+        if record is not None and record.epoch == epochs and math.isfinite(record.validation_loss):
+            losses[number] = record.validation_loss
+            gains[number] = sign * (record.validation_score - constant_score(task))
+    good = gains > _TRAINS * np.nanmax(gains, initial=0.0)
+    return ((losses < (1 - _FALLEN) * start) | good).reshape(-1, seeds)
 
 
 def _edge(rates: np.ndarray, broken: np.ndarray) -> float | None:
@@ -335,7 +344,7 @@ def _chart(rates: np.ndarray, scores: np.ndarray, found: Suggestion | None, edge
     return Chart(
         name="rates",
         title=f"Validation {name} by step size",
-        caption="A dot is one seed. Rates whose loss has not fallen after an eighth of the run have none.",
+        caption="A dot is one seed. Rates that have not begun to learn after an eighth of the run have none.",
         x="lr",
         y=f"validation {name}",
         series=series,
