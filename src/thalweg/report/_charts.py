@@ -10,6 +10,8 @@ from thalweg.studies import Answer, Chart, Field, Series
 
 _ROLES = {"main": "#2f7dc0", "second": "#d97a1f", "third": "#3a9a6b", "quiet": "#9aa3ad", "bad": "#c8454d"}
 _HEIGHT = 340
+#: whole numbers along an axis that each have a tick, at most
+_FEW = 12
 
 
 def charts(answer: Answer) -> dict[str, dict[str, Any]]:
@@ -110,9 +112,18 @@ def _layout(chart: Chart | Field, *, legend: bool) -> dict[str, Any]:
     return {
         "height": _HEIGHT,
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
-        "xaxis": axis(chart.x, chart.log_x),
+        "xaxis": axis(chart.x, chart.log_x) | _whole_ticks(chart),
         "yaxis": axis(chart.y, chart.log_y),
         "showlegend": legend,
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
     }
+
+
+def _whole_ticks(chart: Chart | Field) -> dict[str, Any]:
+    """Returns ticks at whole numbers for an axis that counts a few things, such as layers."""
+    places = [x for series in chart.series for x in series.x]
+    whole = [x for x in places if isinstance(x, int)]
+    if isinstance(chart, Field) or chart.log_x or not whole or len(whole) < len(places):
+        return {}
+    return {"dtick": 1} if max(whole) - min(whole) <= _FEW else {}

@@ -62,15 +62,15 @@ def run(lab: Lab) -> Answer:
     task, recipes, seeds = lab.task, list(lab.levels.values()), len(lab.seeds)
     population = lab.train("sizes", cross(lab.levels, lab.seeds))
     sizes = list(dict.fromkeys(recipe.batch_size for recipe in recipes))
-    least = np.array(
-        [[_least_loss(population, k * seeds + s) for s in range(seeds)] for k in range(len(recipes))]
-    ).mean(1)
+    # of the worst seed: the common loss is one that every seed can reach
+    least = [max(_least_loss(population, k * seeds + s) for s in range(seeds)) for k in range(len(recipes))]
     best: dict[int, int] = {}
     for size in sizes:
         own = [k for k, recipe in enumerate(recipes) if recipe.batch_size == size]
         best[size or 0] = min(own, key=lambda k: least[k])
     target = float(np.median([least[k] for k in best.values()])) * 1.02
-    steps = {size: _steps_to(population, k, seeds, target) for size, k in best.items()}
+    reached = {size: _steps_to(population, k, seeds, target) for size, k in best.items()}
+    steps = {size: found for size, found in reached.items() if len(found) == seeds}
     forecast = Forecast(task, [recipes[k] for k in best.values()], lab.session.plan)
     seconds = {size: forecast.speed(recipes[k])[0] for size, k in best.items()}
     bounce = {
@@ -79,7 +79,7 @@ def run(lab: Lab) -> Answer:
     middle = best[_nearest(lab, list(best))] * seeds
     noise = gradient_noise_scale(surface_around(population, middle, rows=_NOISE_ROWS))
     fits = _most_rows(lab)
-    times = {size: float(np.median(found)) * seconds[size] for size, found in steps.items() if len(found) == seeds}
+    times = {size: float(np.median(found)) * seconds[size] for size, found in steps.items()}
     fastest = min(times, key=times.get, default=None)  # type: ignore[arg-type]
     scale = noise.scale
     useful = (
@@ -101,7 +101,13 @@ def run(lab: Lab) -> Answer:
         ],
         tables=[_table(lab, best, recipes, steps, seconds, least, bounce)],
         charts=[
-            _chart("steps", "Steps to the common loss", "steps", {s: _middle(v) for s, v in steps.items()}, scale.mean),
+            _chart(
+                "steps",
+                "Steps to the common loss",
+                "steps",
+                {s: float(np.median(v)) for s, v in steps.items()},
+                scale.mean,
+            ),
             _chart(
                 "epochs", "Epochs to the common loss", "epochs", {s: _epochs(lab, s, v) for s, v in steps.items()}, None
             ),
@@ -115,7 +121,7 @@ def run(lab: Lab) -> Answer:
             "target": target,
             "lr": rates,
             "lr_power": {"measured": power, "standard_error": error, "theory": _power(lab.recipe)},
-            "steps": steps,
+            "steps": reached,
             "step_seconds": seconds,
             "bounce": bounce,
         },
@@ -235,13 +241,9 @@ def _measured_power(rates: dict[int, float]) -> tuple[float | None, float | None
     return slope, float(math.sqrt((left**2).sum() / (len(x) - 2) / spread))
 
 
-def _middle(values: list[float]) -> float | None:
-    return float(np.median(values)) if values else None
-
-
-def _epochs(lab: Lab, size: int, values: list[float]) -> float | None:
+def _epochs(lab: Lab, size: int, values: list[float]) -> float:
     pace = Pace.of(lab.recipe.changed(batch_size=size), len(lab.task.train))
-    return float(np.median(values)) / pace.steps_per_epoch if values else None
+    return float(np.median(values)) / pace.steps_per_epoch
 
 
 def _table(
@@ -250,33 +252,40 @@ def _table(
     recipes: list[Recipe],
     steps: dict[int, list[float]],
     seconds: dict[int, float],
-    least: np.ndarray,
+    least: list[float],
     bounce: dict[int, float],
 ) -> Table:
     rows = []
     for size, k in best.items():
-        middle = _middle(steps[size])
-        epochs = _epochs(lab, size, steps[size])
+        shown = ["not on every seed", "", ""]
+        if size in steps:
+            middle = float(np.median(steps[size]))
+            shown = [f"{middle:,.0f}", f"{_epochs(lab, size, steps[size]):.1f}", f"{middle * seconds[size]:.2g}"]
         rows.append(
             [
                 f"{size:,}",
                 f"{recipes[k].lr:.3g}",
                 f"{least[k]:.4g}",
-                "never" if middle is None else f"{middle:,.0f}",
-                "" if epochs is None else f"{epochs:.1f}",
-                "" if middle is None else f"{middle * seconds[size]:.2f}",
+                *shown,
                 f"{bounce[size]:.1%}",
             ]
         )
-    head = ["batch size", "best lr", "least validation loss", "steps to the common loss", "epochs", "seconds", "bounce"]
+    head = [
+        "batch size",
+        "best lr",
+        "least validation loss, worst seed",
+        "steps to the common loss",
+        "epochs",
+        "seconds",
+        "bounce",
+    ]
     return Table(title="Every batch size at its best step size", head=head, rows=rows)
 
 
-def _chart(name: str, title: str, y: str, values: dict[int, float | None], scale: float | None) -> Chart:
-    known = {size: value for size, value in values.items() if value is not None}
-    series = [Series(name=y, x=list(known), y=list(known.values()))]
-    if scale is not None and known:
-        ends = [min(known.values()), max(known.values())]
+def _chart(name: str, title: str, y: str, values: dict[int, float], scale: float | None) -> Chart:
+    series = [Series(name=y, x=list(values), y=list(values.values()))]
+    if scale is not None and values:
+        ends = [min(values.values()), max(values.values())]
         series.append(Series(name="noise scale", x=[scale, scale], y=ends, style="line", role="second"))
     return Chart(
         name=name,
@@ -290,4 +299,4 @@ def _chart(name: str, title: str, y: str, values: dict[int, float | None], scale
     )
 
 
-STUDY = Study(name="batch-size", levels=levels, run=run, seeds=2)
+STUDY = Study(name="batch-size", levels=levels, run=run, seeds=3)

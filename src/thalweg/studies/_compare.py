@@ -121,23 +121,23 @@ def cross(levels: Mapping[str, Recipe], seeds: Sequence[int]) -> list[Member]:
 # ---- in words, as a table, as a chart --------------------------------------------------------------------------------
 
 
-def headline(found: Comparison, what: str) -> str:
+def headline(found: Comparison, what: str, *, axis: str = "") -> str:
     """Returns which level leads, by how much it is sure, and from which others it is told apart.
 
     Args:
         found: The comparison.
         what: The levels in the plural: "activations".
+        axis: What a level is one of, where it does not say so itself: "Dropout" 0.1.
     """
     leader = found.leader
     if leader is None:
         return f"None of the {len(found.labels)} {what} finished on every seed, so none leads."
     mean = found.means[leader]
     assert mean is not None
-    shown, low, high = format_together(mean.mean, mean.low, mean.high)
     text = (
-        f"{found.labels[leader]} has the best validation {metric_words(found.metric)}: {shown} "
-        f"(95% interval {low} to {high}, {len(found.seeds)} seeds)"
-    )
+        f"{axis} {found.labels[leader]} has the best validation {metric_words(found.metric)}: {interval_words(mean)}, "
+        f"over {len(found.seeds)} seeds"
+    ).lstrip()
     apart = found.told_apart_from(leader)
     others = [k for k in range(len(found.labels)) if k != leader]
     open_ = [k for k in others if k not in apart]
@@ -168,8 +168,8 @@ def comparison_table(found: Comparison, axis: str) -> Table:
     rows = []
     for k, (label, mean) in enumerate(zip(found.labels, found.means, strict=True)):
         lost = int(np.isnan(found.scores[k]).sum())
-        cells = ["", ""] if mean is None else format_together(mean.mean, mean.low, mean.high)
-        shown = "" if mean is None else f"{cells[1]} to {cells[2]}"
+        cells = ["", "", ""] if mean is None else format_together(mean.mean, mean.low, mean.high)
+        shown = "" if mean is None else f"{cells[1]} to {cells[2]}" if mean.bounded else "no two seeds differ"
         difference = None if leader is None or leader == k else found.difference(leader, k)
         apart = "leads" if leader == k else "" if difference is None else difference_words(difference)
         rows.append([label, cells[0], shown, apart, str(lost) if lost else ""])
@@ -236,9 +236,9 @@ def difference_words(found: PairedDifference) -> str:
 
 
 def interval_words(found: Interval) -> str:
-    """Returns a number with its interval."""
+    """Returns a number with its interval, or that all seeds have the same one, which gives none."""
     size, low, high = format_together(found.mean, found.low, found.high)
-    return f"{size} (95% interval {low} to {high})"
+    return f"{size} (95% interval {low} to {high})" if found.bounded else f"{size} (on every seed)"
 
 
 def verdict_words(found: PairedDifference) -> str:

@@ -72,7 +72,7 @@ def run(lab: Lab) -> Answer:
                 f"{difference_words(difference)}. One such network alone: {np.nanmean(alone):.4g}."
             )
     return Answer(
-        headline=headline(found, "rates"),
+        headline=headline(found, "rates", axis="Dropout"),
         findings=findings,
         tables=[comparison_table(found, "dropout")],
         charts=[comparison_chart(found, "dropout rate", x=[float(label) for label in found.labels])],

@@ -64,7 +64,7 @@ def run(lab: Lab) -> Answer:
         )
     name = metric_words(found.metric)
     return Answer(
-        headline=headline(found, "strengths"),
+        headline=headline(found, "strengths", axis="Alpha"),
         findings=findings,
         tables=[
             comparison_table(found, "alpha"),
@@ -108,4 +108,4 @@ def _share_of_zeros(params: dict[str, np.ndarray]) -> float:
     return float(sum((w == 0).sum() for w in weights) / sum(w.size for w in weights))
 
 
-STUDY = Study(name="l1", levels=levels, run=run, seeds=3)
+STUDY = Study(name="l1", levels=levels, run=run)

@@ -35,7 +35,7 @@ def run(lab: Lab) -> Answer:
     """
     found = lab.compare()
     return Answer(
-        headline=headline(found, "amounts"),
+        headline=headline(found, "amounts", axis="Label smoothing"),
         tables=[comparison_table(found, "label smoothing")],
         charts=[comparison_chart(found, "label smoothing", x=[float(label) for label in found.labels])],
         data=comparison_data(found),

@@ -189,7 +189,7 @@ def run(lab: Lab) -> Answer:
                 f"{_cloud(best.lr, best.momentum, modes):.2g} of loss at this pair, and "
                 f"{_cloud(lr, beta, modes):.2g} at the pair of theory."
             ),
-            f"{int((~whole).sum())} of {len(recipes)} pairs diverged on some seed.",
+            f"{int((~whole).sum()) or 'None'} of the {len(recipes)} pairs diverged on some seed.",
         ],
         tables=[_nesterov_table(chosen, nesterov, name), _mode_table(best, modes)],
         charts=[_plane_field(lab, means), _phase_chart(best, modes, chosen, paths)],
@@ -343,4 +343,4 @@ def _phase_chart(recipe: Recipe, modes: _Modes, chosen: list[Recipe], paths: dic
     )
 
 
-STUDY = Study(name="momentum", levels=levels, run=run, seeds=2)
+STUDY = Study(name="momentum", levels=levels, run=run, seeds=4)

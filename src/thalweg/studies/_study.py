@@ -45,7 +45,7 @@ class Study:
     name: str
     levels: Callable[[Task, Recipe], dict[str, Recipe]]
     run: Callable[[Lab], Answer]
-    seeds: int = 5
+    seeds: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +185,9 @@ def plan_study(task: Task, study: Study, recipe: Recipe, *, seeds: int, budget: 
 
     share = next((share for share in _SHARES if fits(share)), None)
     if share is None:
-        unit = "seconds" if limit is not None else "member-steps"
-        raise InputError(
-            "--budget", f"enough for one epoch of {len(members)} members", f"{limit or budget.steps:g} {unit}"
-        )
+        given = f"{limit or budget.steps:g} {'seconds' if limit is not None else 'member-steps'}"
+        rule = f"enough for one epoch of {len(members)} members"
+        raise InputError("--budget", rule, given, "Give more, or fewer --seeds.")
     return StudyPlan(plan=plan, share=share, steps=steps_of(share))
 
 

@@ -84,7 +84,7 @@ def run(lab: Lab) -> Answer:
         log_x=True,
     )
     return Answer(
-        headline=headline(found, "widths"),
+        headline=headline(found, "widths", axis="Width"),
         findings=findings,
         tables=[comparison_table(found, "widths"), table],
         charts=[both],
