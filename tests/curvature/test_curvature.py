@@ -15,6 +15,7 @@ from thalweg.curvature import (
     Hessian,
     Surface,
     extreme_eigenvalues,
+    extreme_pair,
     hutchinson_trace,
     spectral_density,
 )
@@ -107,3 +108,13 @@ def test_bad_input():
         extreme_eigenvalues(operator, 0)
     with pytest.raises(InputError, match="probes must be"):
         hutchinson_trace(operator, 1)
+
+
+def test_both_ends_are_found_where_most_eigenvalues_are_near_zero():
+    values = np.concatenate([[5.0, 3.0], 1e-3 * RNG.uniform(0, 1, 200), [-2e-3]])
+    turn, _ = np.linalg.qr(RNG.standard_normal((len(values), len(values))))
+    pair = extreme_pair(aslinearoperator(turn @ np.diag(values) @ turn.T), tol=1e-5)
+    np.testing.assert_allclose(pair.values, [5.0, -2e-3], atol=1e-4)
+    assert pair.residuals.max() < 1e-3
+    alone = extreme_pair(aslinearoperator(np.array([[-3.0]])))
+    np.testing.assert_allclose(alone.values, [-3.0, -3.0])

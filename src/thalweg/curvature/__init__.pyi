@@ -4,6 +4,7 @@ from ._noise import gradient_noise_scale as gradient_noise_scale
 from ._spectrum import Density as Density
 from ._spectrum import Eigenpairs as Eigenpairs
 from ._spectrum import extreme_eigenvalues as extreme_eigenvalues
+from ._spectrum import extreme_pair as extreme_pair
 from ._spectrum import hutchinson_trace as hutchinson_trace
 from ._spectrum import spectral_density as spectral_density
 from ._stability import largest_stable as largest_stable

@@ -91,6 +91,32 @@ def extreme_eigenvalues(operator: LinearOperator, k: int = 5, *, end: str = "lar
     return Eigenpairs(values=values, vectors=vectors, residuals=residuals)
 
 
+def extreme_pair(operator: LinearOperator, *, tol: float = 1e-6) -> Eigenpairs:
+    """Returns the largest and the smallest eigenvalue.
+
+    The smallest is looked for as the largest of `largest - A`: its accuracy is a share of the spread. Asked for by
+    itself, in a crowd of eigenvalues near zero, it would have to be exact to a share of almost nothing.
+
+    Args:
+        operator: Symmetric, (N, N).
+        tol: Accuracy of both, as a share of the largest |eigenvalue|.
+    """
+    top = extreme_eigenvalues(operator, 1, tol=tol)
+    above = float(top.values[0])
+
+    def turned_over(vectors: np.ndarray) -> np.ndarray:
+        columns = vectors.reshape(len(vectors), -1)
+        return (above * columns - operator.matmat(columns)).reshape(vectors.shape)
+
+    turned = LinearOperator(operator.shape, matvec=turned_over, matmat=turned_over, dtype=operator.dtype)  # pyright: ignore[reportCallIssue]
+    bottom = extreme_eigenvalues(turned, 1, tol=tol)
+    return Eigenpairs(
+        values=np.array([above, above - float(bottom.values[0])]),
+        vectors=np.concatenate([top.vectors, bottom.vectors], 1),
+        residuals=np.concatenate([top.residuals, bottom.residuals]),
+    )
+
+
 def hutchinson_trace(operator: LinearOperator, probes: int = 32, *, seed: int = 0) -> Interval:
     """Returns the trace: the mean of v'Av over random signs v, with its 95% interval over probes.
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from thalweg.curvature import Hessian, Surface, extreme_eigenvalues
+from thalweg.curvature import Hessian, Surface, extreme_pair
+
+#: accuracy of the eigenvalues, as a share of the largest
+_EXACT = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +48,21 @@ def classify_point(
         surface: The loss.
         point: (N,) where; default is the centre.
         tolerance: The gradient counts as zero where its norm is at most this times the largest |eigenvalue|.
-        flat: An eigenvalue counts as zero where it is at most this share of the largest |eigenvalue|.
+        flat: An eigenvalue counts as zero where it is at most this share of the largest |eigenvalue|, or what it may be
+            off by.
     """
     at = surface.centre if point is None else point
     gradient = surface.gradient(at)
     norm = float(gradient.norm())
-    pairs = extreme_eigenvalues(Hessian(surface, at), min(2, surface.size), end="both")
-    smallest, largest = float(pairs.values.min()), float(pairs.values.max())
+    ends = extreme_pair(Hessian(surface, at), tol=_EXACT)
+    largest, smallest = (float(value) for value in ends.values)
     scale = max(abs(smallest), abs(largest))
-    along = pairs.vectors.T @ gradient.double().numpy()
-    curved = abs(pairs.values) > flat * scale
-    step = float(((along[curved] / pairs.values[curved]) ** 2).sum() ** 0.5) if scale > 0 else 0.0
-    up, down = largest > flat * scale, smallest < -flat * scale
+    along = ends.vectors.T @ gradient.double().numpy()
+    # of a sign that is told: beyond what the value may be off
+    zero = np.maximum(flat * scale, ends.residuals)
+    told = np.abs(ends.values) > zero
+    step = float(((along[told] / ends.values[told]) ** 2).sum() ** 0.5)
+    up, down = largest > zero[0], smallest < -zero[1]
     if norm > tolerance * scale:
         kind = "none"
     elif scale == 0:

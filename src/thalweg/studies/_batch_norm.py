@@ -20,7 +20,7 @@ from thalweg.studies._compare import (
     stretch_around,
 )
 from thalweg.studies._study import Lab, Study
-from thalweg.studies._tuning import Tuned, compare_tuned, rate_grid
+from thalweg.studies._tuning import Tuned, compare_tuned, rate_grid, tuned_runs
 from thalweg.tasks import METRICS, Task
 
 _NORMS = ("none", "batch", "layer")
@@ -144,4 +144,4 @@ def _serving(tuned: Tuned, label: str, base: float) -> tuple[float, float] | Non
     return rates[first], rates[last]
 
 
-STUDY = Study(name="batch-norm", levels=levels, run=run, seeds=4)
+STUDY = Study(name="batch-norm", levels=levels, run=run, seeds=4, runs=tuned_runs(_RATES))

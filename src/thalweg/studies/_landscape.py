@@ -133,7 +133,7 @@ def landscape_study(options: LandscapeOptions) -> Study:
     """Returns the question about a landscape under some options."""
     asked = partial(run, options=options)
     update_wrapper(asked, run)
-    return Study(name="landscape", levels=levels, run=asked, seeds=3)
+    return Study(name="landscape", levels=levels, run=asked, seeds=3, part=0.3)
 
 
 STUDY = landscape_study(LandscapeOptions())

@@ -9,7 +9,7 @@ from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
-from thalweg.studies._tuning import compare_tuned, rate_grid
+from thalweg.studies._tuning import compare_tuned, rate_grid, tuned_runs
 from thalweg.tasks import LOSSES, METRICS, Task
 
 _RATES = 7
@@ -62,4 +62,4 @@ def run(lab: Lab) -> Answer:
     )
 
 
-STUDY = Study(name="loss", levels=levels, run=run)
+STUDY = Study(name="loss", levels=levels, run=run, runs=tuned_runs(_RATES))

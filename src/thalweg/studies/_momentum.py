@@ -343,4 +343,4 @@ def _phase_chart(recipe: Recipe, modes: _Modes, chosen: list[Recipe], paths: dic
     )
 
 
-STUDY = Study(name="momentum", levels=levels, run=run, seeds=4)
+STUDY = Study(name="momentum", levels=levels, run=run, seeds=4, part=0.5)

@@ -7,7 +7,7 @@ from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
-from thalweg.studies._tuning import compare_tuned, rate_grid
+from thalweg.studies._tuning import compare_tuned, rate_grid, tuned_runs
 from thalweg.tasks import Task
 
 #: step sizes of every rule, over the range of the rule
@@ -49,4 +49,4 @@ def run(lab: Lab) -> Answer:
     )
 
 
-STUDY = Study(name="optimizer", levels=levels, run=run)
+STUDY = Study(name="optimizer", levels=levels, run=run, runs=tuned_runs(_RATES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -40,12 +41,16 @@ class Study:
         levels: (task, recipe) -> label -> recipe: what the main stage trains, on every seed.
         run: Trains and answers.
         seeds: How many by default.
+        runs: seeds -> times that the study trains a level, on average. Default is once on every seed.
+        part: Of a budget in seconds, what the training may take; the rest is for what is measured.
     """
 
     name: str
     levels: Callable[[Task, Recipe], dict[str, Recipe]]
     run: Callable[[Lab], Answer]
     seeds: int = 8
+    runs: Callable[[int], float] = float
+    part: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +172,13 @@ def plan_study(task: Task, study: Study, recipe: Recipe, *, seeds: int, budget: 
     """
     levels = list(study.levels(task, recipe).values())
     check_recipes(task, levels, plan)
-    members = [level for level in levels for _ in range(seeds)]
+    members = [level for level in levels for _ in range(math.ceil(study.runs(seeds)))]
     num_rows = len(task.train)
     steps = sum(Pace.of(member, num_rows).total_steps for member in members)
     plan = make_plan(task, [Company(recipes=members, steps=steps)], plan)
     check_memory(task, members, plan, remedy="Take fewer --seeds, or smaller widths.")
-    limit = budget.seconds or (None if budget.steps is not None else DEFAULT_SECONDS)
+    seconds = budget.seconds or (None if budget.steps is not None else DEFAULT_SECONDS)
+    limit = None if seconds is None else study.part * seconds
     forecast = Forecast(task, levels, plan) if limit is not None else None
 
     def steps_of(share: float) -> int:
@@ -185,7 +191,7 @@ def plan_study(task: Task, study: Study, recipe: Recipe, *, seeds: int, budget: 
 
     share = next((share for share in _SHARES if fits(share)), None)
     if share is None:
-        given = f"{limit or budget.steps:g} {'seconds' if limit is not None else 'member-steps'}"
+        given = f"{seconds or budget.steps:g} {'seconds' if seconds is not None else 'member-steps'}"
         rule = f"enough for one epoch of {len(members)} members"
         raise InputError("--budget", rule, given, "Give more, or fewer --seeds.")
     return StudyPlan(plan=plan, share=share, steps=steps_of(share))

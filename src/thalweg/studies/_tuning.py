@@ -85,6 +85,11 @@ def compare_tuned(
     )
 
 
+def tuned_runs(num_rates: int) -> Callable[[int], float]:
+    """Returns seeds -> times that `compare_tuned` trains each recipe, on average."""
+    return lambda seeds: _CHOICE_SEEDS + seeds / num_rates
+
+
 def _means(
     lab: Lab,
     levels: Mapping[str, Mapping[float, Recipe]],
