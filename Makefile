@@ -48,6 +48,7 @@ bench: .venv/bench  ## compare with peers; writes benchmarks/results
 	$(BIN)/python benchmarks/time_to_score.py
 	$(BIN)/python benchmarks/lr_study.py
 	$(BIN)/python benchmarks/landscape.py
+	$(BIN)/python benchmarks/study_times.py
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
