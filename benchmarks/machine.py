@@ -9,6 +9,7 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,10 @@ def earlier_result(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     if changed:
         sys.exit(f"{path} was measured with another {', '.join(changed)}; move it away, or give another --out.")
     return report
+
+
+def print_claims(claims: Mapping[str, bool]) -> bool:
+    """Prints whether each claim holds, and returns whether all do."""
+    for claim, holds in claims.items():
+        print(f"{'holds' if holds else 'FAILS'}: {claim}")
+    return all(claims.values())

@@ -37,7 +37,6 @@ class Hessian(LinearOperator):
         super().__init__(np.dtype(np.float64), (surface.size, surface.size))
         self.surface = surface
         self.point = surface.centre if point is None else point.to(surface.dtype)
-        self.products = 0
         self._root = None if scale is None else np.sqrt(scale)
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:
@@ -46,7 +45,6 @@ class Hessian(LinearOperator):
             found = self.surface.hessian_products(
                 self.point, torch.from_numpy(np.ascontiguousarray(directions)).to(self.surface.dtype)
             )
-        self.products += X.shape[1]
         result = found.double().numpy()
         return result if self._root is None else self._root[:, None] * result
 

@@ -8,11 +8,10 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from thalweg.core import Interval, Purpose, check_choice, check_number, derive_key, interval_of_mean
+from thalweg.core import Interval, Purpose, check_number, derive_key, interval_of_mean
 
 #: operators up to this size are made dense: exact, and no slower
 _DENSE = 64
-ENDS = {"largest": "LA", "smallest": "SA", "both": "BE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +47,16 @@ class Density:
         return (self.weights * np.exp(-0.5 * distance**2)).sum(1) / (width * np.sqrt(2 * np.pi))
 
 
-def extreme_eigenvalues(operator: LinearOperator, k: int = 5, *, end: str = "largest", tol: float = 1e-6) -> Eigenpairs:
-    """Returns k eigenvalues at an end of the spectrum, by implicitly restarted Lanczos (ARPACK through SciPy).
+def extreme_eigenvalues(operator: LinearOperator, k: int = 5, *, tol: float = 1e-6) -> Eigenpairs:
+    """Returns the k largest eigenvalues, by implicitly restarted Lanczos (ARPACK through SciPy).
 
     Args:
         operator: Symmetric, (N, N).
         k: How many; all of them where N is smaller.
-        end: largest, smallest (the most negative ones), or both.
         tol: Relative accuracy of the eigenvalues.
 
     Raises:
-        InputError: where k is below 1, or the end is none of the three.
+        InputError: where k is below 1.
 
     References:
         Lehoucq, Sorensen and Yang, ARPACK users' guide, 1998.
@@ -69,22 +67,14 @@ def extreme_eigenvalues(operator: LinearOperator, k: int = 5, *, end: str = "lar
         array([3., 1.])
     """
     check_number("k", k, least=1, integer=True)
-    check_choice("end", end, ENDS)
     size = operator.shape[0]
     if size <= max(_DENSE, k + 1):
         values, vectors = np.linalg.eigh(_dense(operator))
-        places = np.argsort(values)
-        if end == "largest":
-            places = places[-k:]
-        elif end == "smallest":
-            places = places[:k]
-        elif k < size:
-            places = np.concatenate([places[: k // 2], places[len(places) - (k - k // 2) :]])
-        values, vectors = values[places], vectors[:, places]
+        values, vectors = values[-k:], vectors[:, -k:]
     else:
         rng = np.random.default_rng(derive_key(0, Purpose.SPACE))
         v0 = rng.standard_normal(size)
-        values, vectors = eigsh(operator, k=k, which=ENDS[end], tol=tol, v0=v0)  # pyright: ignore[reportArgumentType]
+        values, vectors = eigsh(operator, k=k, which="LA", tol=tol, v0=v0)  # pyright: ignore[reportArgumentType]
     order = np.argsort(-values)
     values, vectors = values[order], vectors[:, order]
     residuals = np.linalg.norm(operator.matmat(vectors) - vectors * values, axis=0)

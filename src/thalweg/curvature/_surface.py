@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -147,20 +148,22 @@ class Surface:
         rows = max(_LEAST_ROWS, _MOST_ROWS // directions)
         return zip(self._x.split(rows), self._y.split(rows), strict=True)
 
-    def _mask(self) -> torch.Tensor:
+    @cached_property
+    def _penalised(self) -> torch.Tensor:
+        """(D,): 1 at weights, 0 at biases and scales."""
         parts = [
             torch.full((math.prod(shape),), float(len(shape) >= 2), dtype=self.dtype) for shape in self._shapes.values()
         ]
         return torch.cat(parts)
 
     def _penalty(self, vector: torch.Tensor) -> torch.Tensor:
-        return self.l2 / 2 * (self._mask() * vector).square().sum()
+        return self.l2 / 2 * (self._penalised * vector).square().sum()
 
     def _penalty_gradient(self, vector: torch.Tensor) -> torch.Tensor:
-        return self.l2 * self._mask() * vector
+        return self.l2 * self._penalised * vector
 
     def _penalty_products(self, directions: torch.Tensor) -> torch.Tensor:
-        return self.l2 * self._mask()[:, None] * directions
+        return self.l2 * self._penalised[:, None] * directions
 
 
 @contextmanager

@@ -190,7 +190,7 @@ class KernelProgram(Program):
         self._begin(active)  # in one thread, in order
         self._copy_rows(active, num_steps)
         active.sort(key=lambda i: -self.cost(i) * float(num_steps[i]))
-        self._each(work, self._blocks(active, num_steps))
+        share_out(work, self._blocks(active, num_steps), self.settings.threads)
         return losses
 
     def _epochs(self, index: int, num_steps: int) -> _Epochs:
@@ -242,9 +242,6 @@ class KernelProgram(Program):
                 last = key
             blocks[-1].append(index)
         return blocks
-
-    def _each(self, work: Callable[[_Work], None], which: Sequence[_Work]) -> None:
-        share_out(work, which, self.settings.threads)
 
     def _train(self, index: int, coefficients: np.ndarray) -> np.ndarray:
         num_steps = len(coefficients)
@@ -321,7 +318,7 @@ class KernelProgram(Program):
 
         once = list(dict.fromkeys(which))
         self._begin(once)
-        self._each(work, once)
+        share_out(work, once, self.settings.threads)
         return [found[index] for index in which]
 
     def _eval_theta(self, index: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from thalweg.core import InputError
 from thalweg.optim import RULES
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
+from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline, metric_words
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task
@@ -48,16 +48,11 @@ def run(lab: Lab) -> Answer:
         ]
     )
     leader = found.leader
-    alike = [
-        k
-        for k in range(len(found.labels))
-        if leader is not None and k != leader and k not in found.told_apart_from(leader)
-    ]
     findings = []
     if leader is not None:
-        sparsest = max(
-            [leader, *(k for k in alike if np.isfinite(found.scores[k]).all())], key=lambda k: zero[k].mean()
-        )
+        worse = found.told_apart_from(leader)
+        as_good = [k for k in range(len(found.labels)) if k not in worse and np.isfinite(found.scores[k]).all()]
+        sparsest = max(as_good, key=lambda k: zero[k].mean())
         findings.append(
             f"With alpha {found.labels[sparsest]}, {zero[sparsest].mean():.0%} of the weights are exactly zero, and "
             + ("the score is the best." if sparsest == leader else "the score is not told apart from the best.")
@@ -89,7 +84,7 @@ def run(lab: Lab) -> Answer:
                     Series(
                         name="seeds",
                         x=[float(v) for v in zero.ravel()],
-                        y=[float(v) if np.isfinite(v) else None for v in found.scores.ravel()],
+                        y=known(found.scores.ravel()),
                         style="points",
                     )
                 ],

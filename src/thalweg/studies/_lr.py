@@ -248,12 +248,13 @@ def _learning(population: Population, epochs: int, start: float, seeds: int) -> 
     """
     task = population.task
     sign = 1.0 if METRICS[task.metric].higher_is_better else -1.0
+    base = constant_score(task)
     losses, gains = np.full((2, len(population)), math.nan)
     for number in range(len(population)):
         record = population.last_record(number, epochs=epochs)
         if record is not None and record.epoch == epochs and math.isfinite(record.validation_loss):
             losses[number] = record.validation_loss
-            gains[number] = sign * (record.validation_score - constant_score(task))
+            gains[number] = sign * (record.validation_score - base)
     good = gains > _TRAINS * np.nanmax(gains, initial=0.0)
     return ((losses < (1 - _FALLEN) * start) | good).reshape(-1, seeds)
 

@@ -10,7 +10,14 @@ from thalweg.core import InputError
 from thalweg.population import Population, architecture_of
 from thalweg.recipes import Recipe
 from thalweg.studies._answer import Answer, Chart, Series, Table
-from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline, metric_words
+from thalweg.studies._compare import (
+    Comparison,
+    comparison_chart,
+    comparison_data,
+    comparison_table,
+    headline,
+    metric_words,
+)
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import METRICS, Task
 
@@ -53,19 +60,14 @@ def run(lab: Lab) -> Answer:
     reached = np.isclose(training, perfect, atol=1e-12) if math.isfinite(perfect) else None
     sizes = [architecture_of(r, task.input_shape, task.output_size).num_params for r in lab.levels.values()]
     name = metric_words(found.metric)
+    head = ["widths", "parameters", f"training {name}"]
     rows = [
-        [label, f"{size:,}", f"{t.mean():.4g}", "" if reached is None else f"{reached[k].sum()} of {seeds}"]
-        for k, (label, size, t) in enumerate(zip(found.labels, sizes, training, strict=True))
+        [label, f"{size:,}", f"{t.mean():.4g}"] for label, size, t in zip(found.labels, sizes, training, strict=True)
     ]
-    table = Table(
-        title="On the training rows",
-        head=["widths", "parameters", f"training {name}", "starts that reach the best possible"],
-        rows=rows if reached is not None else [row[:3] for row in rows],
-    )
-    if reached is None:
-        table = Table(title=table.title, head=table.head[:3], rows=table.rows)
-    findings = [_descent(found.scores, found.labels, METRICS[task.metric].higher_is_better, found)]
+    findings = [_descent(found, METRICS[task.metric].higher_is_better)]
     if reached is not None:
+        head.append("starts that reach the best possible")
+        rows = [[*row, f"{r.sum()} of {seeds}"] for row, r in zip(rows, reached, strict=True)]
         whole = [label for k, label in enumerate(found.labels) if reached[k].all()]
         findings.append(
             f"From widths {whole[0]} on, every start fits all training rows."
@@ -86,7 +88,7 @@ def run(lab: Lab) -> Answer:
     return Answer(
         headline=headline(found, "widths", axis="Width"),
         findings=findings,
-        tables=[comparison_table(found, "widths"), table],
+        tables=[comparison_table(found, "widths"), Table(title="On the training rows", head=head, rows=rows)],
         charts=[both],
         data={
             **comparison_data(found),
@@ -110,19 +112,18 @@ def _training_scores(population: Population, num_levels: int, seeds: int) -> np.
     return found.reshape(num_levels, seeds)
 
 
-def _descent(scores: np.ndarray, labels, higher_is_better: bool, found) -> str:
+def _descent(found: Comparison, higher_is_better: bool) -> str:
     """Returns whether the validation error has a peak between two widths that are better, told apart by the seeds."""
-    error = -scores.mean(1) if higher_is_better else scores.mean(1)
-    for peak in range(1, len(labels) - 1):
+    error = (-1 if higher_is_better else 1) * found.scores.mean(1)
+    for peak in range(1, len(found.labels) - 1):
         before = min(range(peak), key=lambda k: error[k])
-        after = min(range(peak + 1, len(labels)), key=lambda k: error[k])
+        after = min(range(peak + 1, len(found.labels)), key=lambda k: error[k])
         first, second = found.difference(peak, before), found.difference(peak, after)
         if first is None or second is None or not (first.told_apart and second.told_apart):
             continue
         if error[peak] > error[before] and error[peak] > error[after]:
-            return (
-                f"The validation error has a peak at widths {labels[peak]}: a double descent, beyond what seeds can do."
-            )
+            widths = found.labels[peak]
+            return f"The validation error has a peak at widths {widths}: a double descent, beyond what seeds can do."
     return "No double descent shows: the validation error has no peak that these seeds tell apart from both sides."
 
 
