@@ -1,3 +1,11 @@
+from ._answer import Answer as Answer
+from ._answer import Chart as Chart
+from ._answer import Field as Field
+from ._answer import Series as Series
+from ._answer import Table as Table
+from ._answer import known as known
+from ._compiled import compiled_folder as compiled_folder
+from ._compiled import kept_in as kept_in
 from ._elementwise import absolute as absolute
 from ._elementwise import constant as constant
 from ._elementwise import erf as erf
@@ -26,6 +34,7 @@ from ._intervals import prediction_interval as prediction_interval
 from ._intervals import t_quantile as t_quantile
 from ._paired import PairedDifference as PairedDifference
 from ._paired import paired_difference as paired_difference
+from ._parallel import share_out as share_out
 from ._registry import register_renderer as register_renderer
 from ._registry import render as render
 from ._streams import GAMMA as GAMMA

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
-from thalweg.core import Purpose, derive_key
+from thalweg.core import Purpose, derive_key, share_out
 from thalweg.models import ACTIVATIONS
 from thalweg.optim import NUM_COEFFICIENTS, RULES, ElementwiseRule
 from thalweg.population import _kernel, _kernel_pieces
@@ -32,7 +29,6 @@ from thalweg.population._modules import architecture_of, initial_parameters
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import LOSSES, Task
 
-_Work = TypeVar("_Work")
 #: seed, first epoch, last epoch
 _Epochs = tuple[int, int, int]
 #: inputs, real targets, classes, order of every epoch
@@ -375,32 +371,6 @@ class KernelProgram(Program):
         """Lets a member's memory go; it can only be asked for its counters afterwards."""
         self._states.pop(index, None)
         self._released.add(index)
-
-
-def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: int) -> None:
-    """Calls `work` with every item, on so many threads; each has one BLAS thread, since the cores are shared out."""
-    with _blas().limit(limits=1, user_api="blas"):
-        if threads == 1 or len(items) < 2:
-            for item in items:
-                work(item)
-            return
-        waiting = iter(items)  # each thread takes the next one, which costs less than a future for each
-
-        def drain(thread: int) -> None:
-            for item in waiting:
-                work(item)
-
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(drain, range(threads)))
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    # looks through the libraries that are loaded, which takes milliseconds: once a process, after SciPy's BLAS, which
-    # numba calls, is there
-    import scipy.linalg.cython_blas  # noqa: F401
-
-    return ThreadpoolController()
 
 
 def kernel_losses(loss: str, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from thalweg.core import share_out
 from thalweg.models import ACTIVATIONS
 from thalweg.population import _kernel_pieces, _kernel_plane
-from thalweg.population._kernel_program import activation_parameter, flat_rows, share_out, split_targets
+from thalweg.population._kernel_program import activation_parameter, flat_rows, split_targets
 from thalweg.population._kernel_table import BIAS, Packing
 from thalweg.population._modules import architecture_of
 from thalweg.recipes import Recipe

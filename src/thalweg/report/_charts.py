@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from thalweg.studies import Answer, Chart, Field, Series
+from thalweg.core import Answer, Chart, Field, Series
 
 _ROLES = {"main": "#2f7dc0", "second": "#d97a1f", "third": "#3a9a6b", "quiet": "#9aa3ad", "bad": "#c8454d"}
 _HEIGHT = 340

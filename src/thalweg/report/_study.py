@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 
+from thalweg.core import Table
 from thalweg.report._charts import charts
 from thalweg.report._page import card, document, escape, items, pairs, plot, table
 from thalweg.report._text import file_lines, note_lines, wrap
 from thalweg.report._words import count, read_fields, show_device, show_seconds, steps_of, toml_value
-from thalweg.studies import Table, theory_of
+from thalweg.studies import theory_of
 from thalweg.workflows import StudyResult
 
 #: tables of more rows are folded in on the page

@@ -1,8 +1,3 @@
-from ._answer import Answer as Answer
-from ._answer import Chart as Chart
-from ._answer import Field as Field
-from ._answer import Series as Series
-from ._answer import Table as Table
 from ._landscape import LandscapeOptions as LandscapeOptions
 from ._landscape_plane import PLANES as PLANES
 from ._registry import STUDIES as STUDIES

@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from thalweg.core import InputError
+from thalweg.core import Answer, Chart, InputError, Series, Table
 from thalweg.models import ACTIVATIONS
 from thalweg.population import Forecast, architecture_of
 from thalweg.probes import LayerSignals
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._around import signals_of, turning_of
 from thalweg.studies._compare import Comparison, comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study

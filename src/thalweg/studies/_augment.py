@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import Purpose, derive_key
+from thalweg.core import Answer, Purpose, derive_key
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._compare import (
     comparison_chart,
     comparison_data,

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from thalweg.core import Answer, Chart, Series, Table, known
 from thalweg.curvature import gradient_noise_scale
 from thalweg.population import Forecast, Pace, Population, has_batch_norm, largest_micro_batch
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._around import surface_around
 from thalweg.studies._compare import cross
 from thalweg.studies._study import Lab, Study

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thalweg.core import InputError, Purpose, derive_key
+from thalweg.core import Answer, Chart, InputError, Purpose, Series, Table, derive_key
 from thalweg.optim import RULES
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Split, Task, apply_link
 

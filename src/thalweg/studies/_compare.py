@@ -10,10 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import Interval, PairedDifference, format_together, interval_of_mean, paired_difference
+from thalweg.core import (
+    Chart,
+    Interval,
+    PairedDifference,
+    Series,
+    Table,
+    format_together,
+    interval_of_mean,
+    known,
+    paired_difference,
+)
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Chart, Series, Table, known
 from thalweg.tasks import METRICS, Task, evaluate_metric
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.core import InputError, paired_difference
+from thalweg.core import Answer, InputError, paired_difference
 from thalweg.population import Population
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._compare import (
     comparison_chart,
     comparison_data,

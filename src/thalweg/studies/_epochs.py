@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from thalweg.core import format_together, paired_difference
+from thalweg.core import Answer, Chart, Series, Table, format_together, paired_difference
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._compare import final_scores, metric_words, verdict_words
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import METRICS, Task

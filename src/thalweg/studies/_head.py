@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.core import InputError
+from thalweg.core import Answer, Chart, InputError, Series, Table
 from thalweg.population import Population, architecture_of
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._compare import Comparison, comparison_chart, comparison_data, comparison_table, cross, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Split, Task, apply_link

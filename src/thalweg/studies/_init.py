@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
-from thalweg.core import InputError
+from thalweg.core import Answer, Chart, InputError, Series, Table
 from thalweg.models import ACTIVATIONS, INITS
 from thalweg.probes import LayerSignals
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._around import PROBE_ROWS, signals_of
 from thalweg.studies._compare import Comparison, comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.core import InputError
+from thalweg.core import Answer, Chart, InputError, Series, Table, known
 from thalweg.optim import RULES
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline, metric_words
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from thalweg.core import InputError
+from thalweg.core import Answer, InputError
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import LOSSES, Task

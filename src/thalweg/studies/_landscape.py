@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from functools import partial, update_wrapper
 from typing import Any
 
-from thalweg.core import check_choice, check_number
+from thalweg.core import Answer, check_choice, check_number
 from thalweg.curvature import Surface
 from thalweg.landscape import Convexity, chord_gaps, is_convex_task
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._around import surface_around
 from thalweg.studies._landscape_curvature import measure_curvature
 from thalweg.studies._landscape_lines import measure_lines

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import Interval
+from thalweg.core import Chart, Interval, Series, Table
 from thalweg.curvature import (
     Density,
     Eigenpairs,
@@ -22,7 +22,6 @@ from thalweg.curvature import (
 )
 from thalweg.landscape import CriticalPoint, classify_point
 from thalweg.population import has_batch_norm
-from thalweg.studies._answer import Chart, Series, Table
 from thalweg.studies._around import surface_around
 from thalweg.studies._landscape_paths import Paths
 

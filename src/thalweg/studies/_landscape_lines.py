@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from thalweg.core import Chart, Series, Table
 from thalweg.landscape import Line, align_units, line_between
 from thalweg.models import ACTIVATIONS
-from thalweg.studies._answer import Chart, Series, Table
 from thalweg.studies._landscape_paths import Paths
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.core import Field, Series, known
 from thalweg.curvature import Eigenpairs
 from thalweg.landscape import (
     Plane,
@@ -17,7 +18,6 @@ from thalweg.landscape import (
     vector_plane,
 )
 from thalweg.population import penalty_strengths
-from thalweg.studies._answer import Field, Series, known
 from thalweg.studies._landscape_paths import Paths
 
 PLANES = {

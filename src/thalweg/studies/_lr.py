@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from thalweg.core import interval_of_mean, paired_difference
+from thalweg.core import Answer, Chart, Series, Table, interval_of_mean, known, paired_difference
 from thalweg.curvature import Hessian, extreme_eigenvalues, largest_stable, preconditioned, preconditioner
 from thalweg.optim import RULES
 from thalweg.population import Population, has_batch_norm
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._around import surface_around
 from thalweg.studies._compare import (
     constant_score,

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import InputError, PairedDifference, paired_difference
+from thalweg.core import Answer, Chart, Field, InputError, PairedDifference, Series, Table, known, paired_difference
 from thalweg.curvature import Hessian, extreme_eigenvalues
 from thalweg.population import Population
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer, Chart, Field, Series, Table, known
 from thalweg.studies._around import surface_around
 from thalweg.studies._compare import cross, difference_words, final_scores, metric_words
 from thalweg.studies._stretches import even_marks, in_stretches

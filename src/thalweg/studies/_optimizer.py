@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from thalweg.core import Answer
 from thalweg.optim import RULES
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.studies._tuning import compare_tuned, rate_grid, tuned_runs

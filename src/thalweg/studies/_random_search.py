@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.core import Interval, format_together, interval_of_mean
+from thalweg.core import Answer, Chart, Interval, Series, Table, format_together, interval_of_mean
 from thalweg.population import Population, architecture_of
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._compare import cross
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task, per_example

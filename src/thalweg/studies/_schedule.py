@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from thalweg.core import Answer, Chart, Series
 from thalweg.optim import SCHEDULES
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series
 from thalweg.studies._compare import comparison_chart, comparison_data, comparison_table, headline
 from thalweg.studies._study import Lab, Study
 from thalweg.tasks import Task

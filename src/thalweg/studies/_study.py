@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.core import InputError, RunError
+from thalweg.core import Answer, InputError, RunError
 from thalweg.population import (
     Budget,
     Company,
@@ -22,7 +22,6 @@ from thalweg.population import (
     make_plan,
 )
 from thalweg.recipes import Member, Recipe
-from thalweg.studies._answer import Answer
 from thalweg.studies._compare import Comparison, cross, final_scores
 from thalweg.tasks import Task
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.core import Chart, Series, known
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Chart, Series, known
 from thalweg.studies._compare import Comparison, cross, final_scores, metric_words
 from thalweg.studies._study import Lab
 from thalweg.tasks import METRICS, Task

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from thalweg.core import Answer, Chart, Series, Table, known
 from thalweg.optim import RULES
 from thalweg.population import Pace, Population
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table, known
 from thalweg.studies._compare import (
     comparison_chart,
     comparison_data,

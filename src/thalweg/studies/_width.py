@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from thalweg.core import InputError
+from thalweg.core import Answer, Chart, InputError, Series, Table
 from thalweg.population import Population, architecture_of
 from thalweg.recipes import Recipe
-from thalweg.studies._answer import Answer, Chart, Series, Table
 from thalweg.studies._compare import (
     Comparison,
     comparison_chart,

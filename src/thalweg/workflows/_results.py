@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from thalweg.core import Interval, render
+from thalweg.core import Answer, Interval, render
 from thalweg.population import Plan, Record, Scores
 from thalweg.recipes import Recipe, recipe_to_text
 from thalweg.search import AxisEffect, Tuning
-from thalweg.studies import Answer
 from thalweg.tasks import Task
 
 

@@ -1,4 +1,4 @@
-"""What a study found, as plain data: sentences, tables and charts that any face can draw."""
+"""What an experiment found, as plain data: sentences, tables and charts that any face can draw."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a study found.
+    """What an experiment found.
 
     Args:
         headline: The answer in one sentence, with its interval where it has one.

@@ -1,0 +1,52 @@
+"""Work that threads share out among them, each with BLAS to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+_Work = TypeVar("_Work")
+
+
+def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: int) -> None:
+    """Calls `work` with every item, on so many threads; each has one BLAS thread, since the cores are shared out.
+
+    It pays for work that lets the interpreter go, as compiled functions with `nogil` do.
+
+    Args:
+        work: What is done with an item.
+        items: Taken in their order.
+        threads: At least 1.
+
+    Example:
+        >>> found = []
+        >>> share_out(found.append, [1, 2, 3], threads=1)
+        >>> found
+        [1, 2, 3]
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        if threads == 1 or len(items) < 2:
+            for item in items:
+                work(item)
+            return
+        waiting = iter(items)  # each thread takes the next one, which costs less than a future for each
+
+        def drain(thread: int) -> None:
+            for item in waiting:
+                work(item)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(drain, range(threads)))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # looks through the libraries that are loaded, which takes milliseconds: once a process, after SciPy's BLAS, which
+    # numba calls, is there
+    import scipy.linalg.cython_blas  # noqa: F401
+
+    return ThreadpoolController()

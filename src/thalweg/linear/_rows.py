@@ -1,0 +1,92 @@
+"""The rows of a problem, the sets of them that are trained on, and the parts of which those sets are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What is fitted.
+
+    Args:
+        x: (n, p) float64: an array, or a sparse matrix in CSC format.
+        y: (n,) float64; classes as 0, 1, ..., C - 1.
+        weights: (n,) at least 0, of sum 1.
+    """
+
+    x: np.ndarray | sparse.csc_array
+    y: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def equal_weights(self) -> bool:
+        """Whether all rows weigh the same."""
+        return bool((self.weights == self.weights[0]).all())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowSet:
+    """Rows that one fit is trained on, and those that it is measured on.
+
+    Args:
+        train: (n,) bool. test: (n,) bool, or None where nothing is held out.
+    """
+
+    train: np.ndarray
+    test: np.ndarray | None = None
+
+    @classmethod
+    def whole(cls, num: int) -> RowSet:
+        """Returns the set of all rows."""
+        return cls(train=np.ones(num, bool))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Rows in groups that every set holds whole or not at all: sums over a set are sums of those over its parts.
+
+    Args:
+        rows: For each of A parts, a slice or the numbers of its rows.
+        trained: (F, A) bool: whether a set trains on a part. tested: (F, A) bool: whether it is measured on it.
+    """
+
+    rows: Sequence[slice | np.ndarray]
+    trained: np.ndarray
+    tested: np.ndarray
+
+    @classmethod
+    def of(cls, sets: Sequence[RowSet]) -> Parts:
+        """Returns the fewest parts of which some sets are made.
+
+        Example:
+            >>> first = np.array([True, True, False])
+            >>> Parts.of([RowSet.whole(3), RowSet(train=first, test=~first)]).trained
+            array([[ True,  True],
+                   [ True, False]])
+        """
+        code = np.zeros(len(sets[0].train), np.uint64)
+        for each in sets:
+            # of odd factors, so that no digit is lost when the number overflows
+            code = code * np.uint64(0x9E3779B97F4A7C15) + each.train
+            if each.test is not None:
+                code = code * np.uint64(0x9E3779B97F4A7C15) + each.test
+        starts = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
+        if len(np.unique(code[starts])) == len(starts):  # every part is one stretch of rows
+            ends = [*starts[1:].tolist(), len(code)]
+            rows: list[slice | np.ndarray] = [slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
+            first = starts
+        else:
+            _, first, which = np.unique(code, return_index=True, return_inverse=True)
+            order = np.argsort(which, kind="stable")
+            rows = list(np.split(order, np.cumsum(np.bincount(which))[:-1]))
+        none = np.zeros(len(first), bool)
+        return cls(
+            rows=rows,
+            trained=np.array([each.train[first] for each in sets]),
+            tested=np.array([none if each.test is None else each.test[first] for each in sets]),
+        )

@@ -1,0 +1,46 @@
+"""What a solver is asked for, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.linear._penalty import Penalty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A path.
+
+    Args:
+        penalty: At strength 1.
+        strengths: (L,) lambda, falling.
+        tol: Gap to reach, as a share of the objective at b = 0.
+        max_rounds: Of work at every strength.
+        start: (p,) or (C, p) coefficients to start from, or None.
+    """
+
+    penalty: Penalty
+    strengths: np.ndarray
+    tol: float = 1e-6
+    max_rounds: int = 1000
+    start: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """The path of one set of rows, in the units of the inputs.
+
+    Args:
+        coef: (L, p), or (L, C, p) of a multinomial. intercept: (L,), or (L, C).
+        gap: (L,) duality gap, as a share of the objective at b = 0.
+        kkt: (L,) distance of 0 from the subgradient, in the units of lambda.
+        error: (L,) mean loss on the rows held out: squared error, or twice the negative log-likelihood; or None.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    gap: np.ndarray
+    kkt: np.ndarray
+    error: np.ndarray | None = None

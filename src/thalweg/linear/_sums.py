@@ -1,0 +1,114 @@
+"""Weighted sums over rows: all that a least-squares fit reads of them, and the error on rows that are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import blas
+
+from thalweg.linear._rows import Parts, Rows
+
+#: rows that are shifted and multiplied at a time: they stay in cache
+_CHUNK = 2048
+#: rows from which a shift near the mean is taken
+_SAMPLE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Sums over F sets of rows, of inputs x and a target y from which a shift was taken.
+
+    The shift is near the mean: products of large numbers would cancel in the centred ones.
+
+    Args:
+        weight: (F,) sum w.
+        x: (F, p) sum w x. y: (F,) sum w y.
+        xx: (F, p, p) sum w x x'. xy: (F, p) sum w x y. yy: (F,) sum w y^2.
+    """
+
+    weight: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+
+    def of(self, member: np.ndarray) -> Sums:
+        """Returns the sums over unions of sets.
+
+        Args:
+            member: (U, F) bool: which sets make up a union.
+        """
+        num, size = member.shape
+        mixed = {}
+        for name, value in vars(self).items():
+            flat = member.astype(np.float64) @ value.reshape(size, -1)
+            mixed[name] = flat.reshape(num, *value.shape[1:])
+        return Sums(**mixed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """What was taken from inputs and target.
+
+    Args:
+        x: (p,). y: of the target.
+    """
+
+    x: np.ndarray
+    y: float
+
+
+def sum_parts(rows: Rows, parts: Parts, *, shifted: bool) -> tuple[Sums, Shift]:
+    """Returns the sums over every part, and the shift, in one pass over the inputs.
+
+    Args:
+        rows: Inputs in an array.
+        parts: A of them.
+        shifted: Whether a shift is taken; else it is 0.
+    """
+    x: Any = rows.x
+    num, size = len(parts.rows), x.shape[1]
+    step = max(1, len(x) // _SAMPLE)
+    if shifted:
+        shift = Shift(x=x[::step].mean(0), y=float(rows.y[::step].mean()))
+    else:
+        shift = Shift(x=np.zeros(size), y=0.0)
+    by_columns = x.flags.f_contiguous and not x.flags.c_contiguous
+    equal, root = rows.equal_weights, np.sqrt(rows.weights)
+    y = (rows.y - shift.y) * root
+    found = Sums(
+        weight=np.zeros(num),
+        x=np.zeros((num, size)),
+        y=np.zeros(num),
+        xx=np.zeros((num, size, size)),
+        xy=np.zeros((num, size)),
+        yy=np.zeros(num),
+    )
+    for a, which in enumerate(parts.rows):
+        gram = np.zeros((size, size), order="F")
+        for part in _chunks(which):
+            chunk = x[part] - shift.x
+            if equal:
+                chunk *= root[0]
+            else:
+                chunk *= root[part, None]
+            if by_columns:
+                gram = blas.dsyrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
+            else:
+                gram = blas.dsyrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
+            found.x[a] += root[part] @ chunk
+            found.xy[a] += y[part] @ chunk
+        found.xx[a] = np.triu(gram) + np.triu(gram, 1).T
+        found.weight[a] = rows.weights[which].sum()
+        found.y[a] = y[which] @ root[which]
+        found.yy[a] = y[which] @ y[which]
+    return found, shift
+
+
+def _chunks(which: slice | np.ndarray) -> list[slice | np.ndarray]:
+    if isinstance(which, slice):
+        return [slice(k, min(k + _CHUNK, which.stop)) for k in range(which.start, which.stop, _CHUNK)]
+    return [which[k : k + _CHUNK] for k in range(0, len(which), _CHUNK)]
