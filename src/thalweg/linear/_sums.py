@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import get_blas_funcs
 
 from thalweg.linear._rows import Parts, Rows
 
@@ -76,6 +76,7 @@ def sum_parts(rows: Rows, parts: Parts, *, shifted: bool) -> tuple[Sums, Shift]:
         shift = Shift(x=x[::step].mean(0), y=float(rows.y[::step].mean()))
     else:
         shift = Shift(x=np.zeros(size), y=0.0)
+    (syrk,) = get_blas_funcs(("syrk",), (x,))
     by_columns = x.flags.f_contiguous and not x.flags.c_contiguous
     equal, root = rows.equal_weights, np.sqrt(rows.weights)
     y = (rows.y - shift.y) * root
@@ -96,9 +97,9 @@ def sum_parts(rows: Rows, parts: Parts, *, shifted: bool) -> tuple[Sums, Shift]:
             else:
                 chunk *= root[part, None]
             if by_columns:
-                gram = blas.dsyrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
+                gram = syrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
             else:
-                gram = blas.dsyrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
+                gram = syrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
             found.x[a] += root[part] @ chunk
             found.xy[a] += y[part] @ chunk
         found.xx[a] = np.triu(gram) + np.triu(gram, 1).T
