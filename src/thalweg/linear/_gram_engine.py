@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,9 @@ import numpy as np
 from scipy.linalg import pinvh
 
 from thalweg.core import share_out
-from thalweg.linear._kernel_quadratic import quadratic_path
+from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, quadratic_stretch
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Parts, Rows, RowSet
+from thalweg.linear._rows import Parts, Rows, RowSet, scales
 from thalweg.linear._solution import Request, Solution
 from thalweg.linear._sums import Sums, sum_parts
 
@@ -23,6 +24,7 @@ class Moments:
     Args:
         gram: (p, p). cross: (p,) of inputs and target. square: of the target.
         mean: (p,) of inputs. target: mean of y; both are of what was shifted, and 0 where not centred.
+        variance: (p,) of inputs, about their means in any case.
     """
 
     gram: np.ndarray
@@ -30,6 +32,7 @@ class Moments:
     square: float
     mean: np.ndarray
     target: float
+    variance: np.ndarray
 
     @classmethod
     def of(cls, sums: Sums, k: int, *, centred: bool) -> Moments:
@@ -38,7 +41,9 @@ class Moments:
         mean, target = (sums.x[k] / w, float(sums.y[k] / w)) if centred else (np.zeros_like(sums.x[k]), 0.0)
         gram = sums.xx[k] / w - np.outer(mean, mean)
         square = float(sums.yy[k] / w - target**2)
-        return cls(gram=gram, cross=sums.xy[k] / w - mean * target, square=square, mean=mean, target=target)
+        variance = np.diag(sums.xx[k]) / w - (sums.x[k] / w) ** 2
+        cross = sums.xy[k] / w - mean * target
+        return cls(gram=gram, cross=cross, square=square, mean=mean, target=target, variance=variance)
 
     def error(self, coef: np.ndarray, sums: Sums, k: int) -> np.ndarray:
         """Returns the (L,) mean squared errors of fits (L, p) to these moments on the k-th set of other sums."""
@@ -75,10 +80,10 @@ class GramEngine:
 
     def null_gradient(self, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
         """Returns X'y of the first set with unpenalised columns fitted, (p,), and the scales of the inputs, (p,)."""
-        scaled = _Scaled.of(self._moments[0], penalty, self._standardize)
+        held = _Held.of(self._moments[0], penalty)
         found = np.zeros(len(penalty.factors))
-        found[~penalty.free] = scaled.cross
-        return found, scaled.scale
+        found[held.which] = held.cross
+        return found, self._scale(0)
 
     def solve(self, request: Request) -> list[Solution]:
         """Returns the path of every set."""
@@ -90,88 +95,78 @@ class GramEngine:
         share_out(work, range(len(found)), self._threads)
         return [each for each in found if each is not None]
 
+    def _scale(self, k: int) -> np.ndarray:
+        moments = self._moments[k]
+        if not self._standardize:
+            return np.ones(len(moments.mean))
+        return scales(moments.variance, self._shift.x + moments.mean)
+
     def _solve(self, k: int, request: Request) -> Solution:
         moments, penalty = self._moments[k], request.penalty
-        scaled = _Scaled.of(moments, penalty, self._standardize)
-        held, num = ~penalty.free, len(request.strengths)
-        start = np.zeros(held.sum()) if request.start is None else (request.start * scaled.scale)[held]
-        coefs, gaps, kkts = np.zeros((num, held.sum())), np.zeros(num), np.zeros(num)
-        null = 0.5 * moments.square
-        quadratic_path(
-            scaled.gram,
-            scaled.cross,
-            scaled.square,
-            np.asarray(request.strengths, np.float64),
-            penalty.l1[held],
-            penalty.l2[held],
-            (penalty.lower * scaled.scale)[held],
-            (penalty.upper * scaled.scale)[held],
-            request.tol * null,
-            request.max_rounds,
-            start,
-            coefs,
-            gaps,
-            kkts,
-        )
-        coef = scaled.all_coefficients(coefs)
-        intercept = self._shift.y + moments.target - coef @ (self._shift.x + moments.mean)
+        held = _Held.of(moments, penalty)
+        scale = self._scale(k)[held.which]
+        l1, l2 = penalty.l1[held.which] * scale, penalty.l2[held.which] * scale**2
+        lower, upper = penalty.lower[held.which], penalty.upper[held.which]
+        coef = np.zeros(len(scale)) if request.start is None else request.start[held.which]
+        corr, tangent = held.cross - held.gram @ coef, np.zeros(len(scale))
+        coefs, null = np.zeros((len(request.strengths), len(scale))), 0.5 * moments.square
+        about = (held.gram, held.cross, corr, coef, held.square)
+        stop = (request.tol * null, request.max_rounds)
+        quadratic_stretch(*about, math.inf, request.strengths, l1, l2, lower, upper, *stop, tangent, coefs)
+        gap, kkt = np.empty((2, len(coefs)))
+        corrs = held.cross - coefs @ held.gram
+        for t, s in enumerate(request.strengths):
+            limits = (s * l1, s * l2, lower, upper)
+            gap[t] = quadratic_gap(held.cross, corrs[t], coefs[t], held.square, *limits, 0.0)
+            kkt[t] = kkt_violation(corrs[t], coefs[t], *limits, scale)
+        found = held.all_coefficients(coefs)
         tested = self._tested.weight[k] > 0
         return Solution(
-            coef=coef,
-            intercept=intercept,
-            gap=gaps / null if null > 0 else gaps,
-            kkt=kkts,
-            error=moments.error(coef, self._tested, k) if tested else None,
+            coef=found,
+            intercept=self._shift.y + moments.target - found @ (self._shift.x + moments.mean),
+            gap=gap / null if null > 0 else gap,
+            kkt=kkt,
+            error=moments.error(found, self._tested, k) if tested else None,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scaled:
-    """The penalised part of a problem: inputs divided by their scale, unpenalised ones projected out.
+class _Held:
+    """The penalised part of a problem: unpenalised inputs are projected out.
 
     Args:
+        which: (p,) bool: what is penalised, q of them.
         gram: (q, q). cross: (q,). square: of the target.
-        scale: (p,) that inputs were divided by.
-        held: (p,) bool: what is penalised.
-        free: (u,) coefficients of the unpenalised inputs where all others are 0, in scaled units.
-        carried: (u, q) what each other coefficient takes from them.
+        free: (p - q,) coefficients of the unpenalised inputs where all others are 0.
+        carried: (p - q, q) what each other coefficient takes from them.
     """
 
+    which: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
     square: float
-    scale: np.ndarray
-    held: np.ndarray
     free: np.ndarray
     carried: np.ndarray
 
     @classmethod
-    def of(cls, moments: Moments, penalty: Penalty, standardize: bool) -> _Scaled:
+    def of(cls, moments: Moments, penalty: Penalty) -> _Held:
         """Returns the penalised part."""
-        gram, cross, square = moments.gram, moments.cross, moments.square
-        scale = scales(np.diag(gram), standardize)
-        if standardize:
-            gram, cross = gram / np.outer(scale, scale), cross / scale
-        held = ~penalty.free
-        free, carried = np.zeros(0), np.zeros((0, int(held.sum())))
-        if not held.all():
-            inverse = pinvh(gram[np.ix_(~held, ~held)])
-            beside = gram[np.ix_(~held, held)]
-            free, carried = inverse @ cross[~held], inverse @ beside
-            square = square - float(cross[~held] @ free)
-            cross, gram = cross[held] - beside.T @ free, gram[np.ix_(held, held)] - beside.T @ carried
-        return cls(gram=gram, cross=cross, square=square, scale=scale, held=held, free=free, carried=carried)
+        gram, cross, free = moments.gram, moments.cross, penalty.free
+        inverse = pinvh(gram[np.ix_(free, free)]) if free.any() else np.zeros((0, 0))
+        beside = gram[np.ix_(free, ~free)]
+        alone, carried = inverse @ cross[free], inverse @ beside
+        return cls(
+            which=~free,
+            gram=gram[np.ix_(~free, ~free)] - beside.T @ carried,
+            cross=cross[~free] - beside.T @ alone,
+            square=moments.square - float(cross[free] @ alone),
+            free=alone,
+            carried=carried,
+        )
 
     def all_coefficients(self, coefs: np.ndarray) -> np.ndarray:
-        """Returns (L, p) coefficients in the units of the inputs, of (L, q) scaled ones of what is penalised."""
-        found = np.zeros((len(coefs), len(self.held)))
-        found[:, self.held] = coefs
-        found[:, ~self.held] = self.free - coefs @ self.carried.T
-        return found / self.scale
-
-
-def scales(variances: np.ndarray, standardize: bool) -> np.ndarray:
-    """Returns what inputs are divided by: standard deviations, and 1 for those that do not vary."""
-    if not standardize:
-        return np.ones_like(variances)
-    return np.where(variances > 0, np.sqrt(np.maximum(variances, 0.0)), 1.0)
+        """Returns (L, p) coefficients, of (L, q) of what is penalised."""
+        found = np.zeros((len(coefs), len(self.which)))
+        found[:, self.which] = coefs
+        found[:, ~self.which] = self.free - coefs @ self.carried.T
+        return found

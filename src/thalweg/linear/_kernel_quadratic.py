@@ -13,7 +13,7 @@ from numba import njit
 from thalweg.linear._kernel import MATH, kept_in_cache
 from thalweg.optim import soft_threshold
 
-#: added to the diagonal for a Newton step, as a share of its mean; b does not move by it where the gradient is 0
+#: added to the diagonal for a Newton step, as a share of it; what has no gradient does not move by it
 _RIDGE = 1e-9
 #: sweeps over the candidates before a Newton step, and where there can be none
 _SWEEPS, _SWEEPS_ALONE = 2, 30
@@ -174,16 +174,13 @@ with kept_in_cache():
         if num == 0:
             return False
         matrix = np.empty((num, num))
-        trace = 0.0
         for s in range(num):
             row = gram[support[s]]
             for t in range(s + 1):
                 matrix[t, s] = row[support[t]]
                 matrix[s, t] = matrix[t, s]
             matrix[s, s] += l2[support[s]]
-            trace += matrix[s, s]
-        for s in range(num):
-            matrix[s, s] += _RIDGE * trace / num
+            matrix[s, s] *= 1.0 + _RIDGE
         try:
             factor = np.linalg.cholesky(matrix)
         except Exception:  # the only kind that compiled code can name
@@ -263,41 +260,42 @@ with kept_in_cache():
         subtract_columns(gram, support, move, corr)
 
     @njit(cache=True, nogil=True)
-    def kkt_violation(corr, coef, l1, l2, lower, upper):
-        """Returns the largest distance of 0 from the subgradient of a coordinate; at an optimum it is 0.
+    def quadratic_stretch(
+        gram, q, corr, coef, square, before, strengths, l1, l2, lower, upper, tol, max_rounds, tangent, coefs
+    ):
+        """Writes the solutions for falling strengths, each from the tangent of the one before.
+
+        Args:
+            gram: (m, m) at least; what is beyond m is not read. q: (m,). square: t.
+            corr: (m,) changed with b. coef: (m,) where to start; changed.
+            before: The strength at which coef is; not read where tangent is 0.
+            strengths: (S,) what l1 and l2 are multiplied by.
+            l1: (m,). l2: (m,). lower: (m,). upper: (m,).
+            tol: In units of the objective.
+            max_rounds: For every strength.
+            tangent: (m,) at coef, or 0; changed.
+            coefs: (S, m) written.
+        """
+        for t in range(strengths.size):
+            s = strengths[t]
+            extrapolate(gram, corr, coef, lower, upper, tangent, 1.0 - s / before)
+            solve_quadratic(gram, q, corr, coef, square, s * l1, s * l2, lower, upper, 0.0, tol, max_rounds, tangent)
+            coefs[t] = coef
+            before = s
+
+    @njit(cache=True, nogil=True)
+    def kkt_violation(corr, coef, l1, l2, lower, upper, scale):
+        """Returns the largest distance of 0 from the subgradient of a scaled coordinate; at an optimum it is 0.
 
         Args:
             corr: (m,). coef: (m,). l1: (m,). l2: (m,). lower: (m,). upper: (m,).
+            scale: (m,) of the inputs.
         """
         most = 0.0
         for j in range(coef.size):
             b, slope = coef[j], corr[j] - l2[j] * coef[j]
             if b < upper[j]:
-                most = max(most, slope - (l1[j] if b >= 0.0 else -l1[j]))
+                most = max(most, (slope - (l1[j] if b >= 0.0 else -l1[j])) / scale[j])
             if b > lower[j]:
-                most = max(most, -slope - (l1[j] if b <= 0.0 else -l1[j]))
+                most = max(most, (-slope - (l1[j] if b <= 0.0 else -l1[j])) / scale[j])
         return most
-
-    @njit(cache=True, nogil=True)
-    def quadratic_path(gram, q, square, strengths, l1, l2, lower, upper, tol, max_rounds, coef, coefs, gaps, kkts):
-        """Writes the solutions for falling strengths, each from the tangent of the one before.
-
-        Args:
-            gram: (p, p). q: (p,). square: t.
-            strengths: (L,) what l1 and l2 are multiplied by.
-            l1: (p,). l2: (p,). lower: (p,). upper: (p,).
-            tol: In units of the objective.
-            max_rounds: For every strength.
-            coef: (p,) where to start; changed.
-            coefs: (L, p) written. gaps: (L,) written. kkts: (L,) written.
-        """
-        corr, tangent = q - np.dot(gram, coef), np.zeros(coef.size)
-        for t in range(strengths.size):
-            s = strengths[t]
-            if t > 0:
-                extrapolate(gram, corr, coef, lower, upper, tangent, 1.0 - s / strengths[t - 1])
-            gaps[t] = solve_quadratic(
-                gram, q, corr, coef, square, s * l1, s * l2, lower, upper, 0.0, tol, max_rounds, tangent
-            )
-            coefs[t] = coef
-            kkts[t] = kkt_violation(corr, coef, s * l1, s * l2, lower, upper)

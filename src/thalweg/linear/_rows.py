@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+#: an input whose deviation is this share of its mean is constant
+_ROUNDING = 1e-13
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
@@ -90,3 +93,12 @@ class Parts:
             trained=np.array([each.train[first] for each in sets]),
             tested=np.array([none if each.test is None else each.test[first] for each in sets]),
         )
+
+
+def scales(variances: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Returns the (p,) standard deviations of inputs, and 1 for those that do not vary beyond rounding.
+
+    Args:
+        variances: (p,) as computed. means: (p,) of the inputs as they were given.
+    """
+    return np.where(variances > (_ROUNDING * means) ** 2, np.sqrt(np.maximum(variances, 0.0)), 1.0)

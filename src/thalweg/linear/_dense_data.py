@@ -1,0 +1,156 @@
+"""Rows of a dense problem as the solver reads them, and what is fitted beside the penalised inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.linalg import pinvh
+
+from thalweg.linear._penalty import Penalty
+from thalweg.linear._rows import Parts, Rows, scales
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseData:
+    """Rows that are sorted by parts, multiplied by the roots of their weights, and shifted where there is an intercept.
+
+    Args:
+        x: (n, p), column by column in memory. y: (n,).
+        root: (n,) roots of the weights.
+        intercept: Whether there is one.
+        shift: (p,) what was taken from the inputs. target_shift: and from the target.
+        parts: Rows of each of A parts. trained: (F, A) bool. tested: (F, A) bool.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    root: np.ndarray
+    intercept: bool
+    shift: np.ndarray
+    target_shift: float
+    parts: Sequence[slice]
+    trained: np.ndarray
+    tested: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows, parts: Parts, *, intercept: bool) -> DenseData:
+        """Returns rows as the solver reads them."""
+        given: Any = rows.x
+        numbers = [np.arange(len(given))[part] for part in parts.rows]
+        order, ends = np.concatenate(numbers), np.cumsum([0, *map(len, numbers)]).tolist()
+        root = np.sqrt(rows.weights[order])
+        shift = rows.weights @ given if intercept else np.zeros(given.shape[1])
+        target_shift = float(rows.weights @ rows.y) if intercept else 0.0
+        x = np.empty(given.shape, order="F")
+        sorted_already = all(isinstance(part, slice) for part in parts.rows)
+        np.subtract(given if sorted_already else given[order], shift, out=x)
+        x *= root[:, None]
+        return cls(
+            x=x,
+            y=(rows.y[order] - target_shift) * root,
+            root=root,
+            intercept=intercept,
+            shift=shift,
+            target_shift=target_shift,
+            parts=[slice(a, b) for a, b in pairwise(ends)],
+            trained=parts.trained,
+            tested=parts.tested,
+        )
+
+    def beside(self, penalty: Penalty) -> np.ndarray:
+        """Returns the (n, z) columns that are fitted without penalty: that of the intercept, and unpenalised inputs."""
+        ones = self.root[:, None] if self.intercept else np.zeros((len(self.root), 0))
+        return np.hstack([ones, self.x[:, penalty.free]])
+
+    def masked(self, values: np.ndarray, k: int) -> np.ndarray:
+        """Returns values of rows with zeros where the k-th set does not train."""
+        found = values.copy(order="F")
+        for part, trained in zip(self.parts, self.trained[k], strict=True):
+            if not trained:
+                found[part] = 0.0
+        return found
+
+    def errors(self, residuals: np.ndarray, k: int) -> np.ndarray | None:
+        """Returns mean squares of (n, S) residuals over the rows on which the k-th set is measured, or None."""
+        held_out = [part for part, tested in zip(self.parts, self.tested[k], strict=True) if tested]
+        weight = sum(float((self.root[part] ** 2).sum()) for part in held_out)
+        if weight == 0:
+            return None
+        squares = [np.einsum("ij,ij->j", residuals[part], residuals[part]) for part in held_out]
+        return np.sum(squares, axis=0) / weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseProblem:
+    """One set of rows: the penalty in the units of the inputs, and the fit of what is not penalised.
+
+    Args:
+        number: Of the set.
+        weight: Sum over its rows.
+        inverse: (z, z) of the second moments of the columns beside.
+        alone: (z,) their coefficients where b = 0. residual: (n,) of y then, on all rows.
+        null: Half the variance of y: the objective at b = 0, in which gaps are counted.
+        scale: (p,) of the inputs.
+        free: (p,) bool: what is not penalised.
+        l1: (p,) at strength 1. l2: (p,). lower: (p,). upper: (p,).
+    """
+
+    number: int
+    weight: float
+    inverse: np.ndarray
+    alone: np.ndarray
+    residual: np.ndarray
+    null: float
+    scale: np.ndarray
+    free: np.ndarray
+    l1: np.ndarray
+    l2: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def of(cls, data: DenseData, k: int, penalty: Penalty, *, standardize: bool) -> DenseProblem:
+        """Returns the problem of the k-th set."""
+        root, y = data.masked(data.root, k), data.masked(data.y, k)
+        weight = float(root @ root)
+        beside = data.beside(penalty)
+        masked = data.masked(beside, k)
+        inverse = pinvh(masked.T @ masked / weight) if beside.shape[1] else np.zeros((0, 0))
+        alone = inverse @ (masked.T @ y / weight)
+        mean = float(root @ y / weight) if data.intercept else 0.0
+        scale = np.ones(data.x.shape[1])
+        if standardize:
+            squares = np.zeros(len(scale))
+            for part, trained in zip(data.parts, data.trained[k], strict=True):
+                if trained:
+                    squares += np.einsum("ij,ij->j", data.x[part], data.x[part])
+            variances = squares / weight - (root @ data.x / weight) ** 2
+            scale = scales(variances, data.shift)
+        return cls(
+            number=k,
+            weight=weight,
+            inverse=inverse,
+            alone=alone,
+            residual=data.y - beside @ alone,
+            null=0.5 * (float(y @ y / weight) - mean**2),
+            scale=scale,
+            free=penalty.free,
+            l1=penalty.l1 * scale,
+            l2=penalty.l2 * scale**2,
+            lower=penalty.lower,
+            upper=penalty.upper,
+        )
+
+    def reach(self, gradient: np.ndarray) -> np.ndarray:
+        """Returns the (p,) strength up to which each input would not be 0; 0 for what is not penalised.
+
+        Args:
+            gradient: (p,) X'r.
+        """
+        up, down = np.where(self.upper > 0, gradient, 0.0), np.where(self.lower < 0, -gradient, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.l1 > 0, np.maximum(np.maximum(up, down), 0.0) / self.l1, 0.0)
