@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.linalg import pinvh
 
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Parts, Rows, scales
+from thalweg.linear._rows import Rows, RowSet, scales
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseData:
-    """Rows that are sorted by parts, multiplied by the roots of their weights, and shifted where there is an intercept.
+    """Rows, multiplied by the roots of their weights, and shifted where there is an intercept.
 
     Args:
         x: (n, p), column by column in memory. y: (n,).
         root: (n,) roots of the weights.
         intercept: Whether there is one.
         shift: (p,) what was taken from the inputs. target_shift: and from the target.
-        parts: Rows of each of A parts. trained: (F, A) bool. tested: (F, A) bool.
+        sets: F of them.
     """
 
     x: np.ndarray
@@ -32,33 +31,26 @@ class DenseData:
     intercept: bool
     shift: np.ndarray
     target_shift: float
-    parts: Sequence[slice]
-    trained: np.ndarray
-    tested: np.ndarray
+    sets: Sequence[RowSet]
 
     @classmethod
-    def of(cls, rows: Rows, parts: Parts, *, intercept: bool) -> DenseData:
+    def of(cls, rows: Rows, sets: Sequence[RowSet], *, intercept: bool) -> DenseData:
         """Returns rows as the solver reads them."""
         given: Any = rows.x
-        numbers = [np.arange(len(given))[part] for part in parts.rows]
-        order, ends = np.concatenate(numbers), np.cumsum([0, *map(len, numbers)]).tolist()
-        root = np.sqrt(rows.weights[order])
+        root = np.sqrt(rows.weights)
         shift = rows.weights @ given if intercept else np.zeros(given.shape[1])
         target_shift = float(rows.weights @ rows.y) if intercept else 0.0
         x = np.empty(given.shape, order="F")
-        sorted_already = all(isinstance(part, slice) for part in parts.rows)
-        np.subtract(given if sorted_already else given[order], shift, out=x)
+        np.subtract(given, shift, out=x)
         x *= root[:, None]
         return cls(
             x=x,
-            y=(rows.y[order] - target_shift) * root,
+            y=(rows.y - target_shift) * root,
             root=root,
             intercept=intercept,
             shift=shift,
             target_shift=target_shift,
-            parts=[slice(a, b) for a, b in pairwise(ends)],
-            trained=parts.trained,
-            tested=parts.tested,
+            sets=sets,
         )
 
     def beside(self, penalty: Penalty) -> np.ndarray:
@@ -69,19 +61,8 @@ class DenseData:
     def masked(self, values: np.ndarray, k: int) -> np.ndarray:
         """Returns values of rows with zeros where the k-th set does not train."""
         found = values.copy(order="F")
-        for part, trained in zip(self.parts, self.trained[k], strict=True):
-            if not trained:
-                found[part] = 0.0
+        found[~self.sets[k].train] = 0.0
         return found
-
-    def errors(self, residuals: np.ndarray, k: int) -> np.ndarray | None:
-        """Returns mean squares of (n, S) residuals over the rows on which the k-th set is measured, or None."""
-        held_out = [part for part, tested in zip(self.parts, self.tested[k], strict=True) if tested]
-        weight = sum(float((self.root[part] ** 2).sum()) for part in held_out)
-        if weight == 0:
-            return None
-        squares = [np.einsum("ij,ij->j", residuals[part], residuals[part]) for part in held_out]
-        return np.sum(squares, axis=0) / weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +72,8 @@ class DenseProblem:
     Args:
         number: Of the set.
         weight: Sum over its rows.
-        inverse: (z, z) of the second moments of the columns beside.
+        beside: (n, z) columns without penalty, on all rows.
+        inverse: (z, z) of their second moments.
         alone: (z,) their coefficients where b = 0. residual: (n,) of y then, on all rows.
         null: Half the variance of y: the objective at b = 0, in which gaps are counted.
         scale: (p,) of the inputs.
@@ -101,6 +83,7 @@ class DenseProblem:
 
     number: int
     weight: float
+    beside: np.ndarray
     inverse: np.ndarray
     alone: np.ndarray
     residual: np.ndarray
@@ -124,15 +107,13 @@ class DenseProblem:
         mean = float(root @ y / weight) if data.intercept else 0.0
         scale = np.ones(data.x.shape[1])
         if standardize:
-            squares = np.zeros(len(scale))
-            for part, trained in zip(data.parts, data.trained[k], strict=True):
-                if trained:
-                    squares += np.einsum("ij,ij->j", data.x[part], data.x[part])
+            squares = np.einsum("ij,ij,i->j", data.x, data.x, data.sets[k].train.astype(float))
             variances = squares / weight - (root @ data.x / weight) ** 2
             scale = scales(variances, data.shift)
         return cls(
             number=k,
             weight=weight,
+            beside=beside,
             inverse=inverse,
             alone=alone,
             residual=data.y - beside @ alone,

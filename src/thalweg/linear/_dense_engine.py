@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.linear._dense_data import DenseData, DenseProblem
-from thalweg.linear._dense_path import DensePath
+from thalweg.linear._dense_path import dense_path
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Parts, Rows, RowSet
+from thalweg.linear._rows import Rows, RowSet
 from thalweg.linear._solution import Request, Solution
 
 
 class DenseEngine:
-    """Paths of several sets of rows in lock-step; `DensePath` says how.
+    """Paths of several sets of rows in lock-step; `dense_path` says how.
 
     Args:
         rows: Inputs in an array.
@@ -25,7 +25,7 @@ class DenseEngine:
     """
 
     def __init__(self, rows: Rows, sets: Sequence[RowSet], *, intercept: bool, standardize: bool, threads: int) -> None:
-        self._data = DenseData.of(rows, Parts.of(sets), intercept=intercept)
+        self._data = DenseData.of(rows, sets, intercept=intercept)
         self._standardize, self._threads = standardize, threads
 
     def null_gradient(self, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +38,5 @@ class DenseEngine:
     def solve(self, request: Request) -> list[Solution]:
         """Returns the path of every set."""
         data, penalty = self._data, request.penalty
-        problems = [DenseProblem.of(data, k, penalty, standardize=self._standardize) for k in range(len(data.trained))]
-        path = DensePath(data, problems, data.beside(penalty), request, self._threads)
-        return path.run()
+        problems = [DenseProblem.of(data, k, penalty, standardize=self._standardize) for k in range(len(data.sets))]
+        return dense_path(data, problems, request, self._threads)
