@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import pinvh
 
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Rows, RowSet, scales
+from thalweg.linear._rows import Rows, RowSet, inverse_of, scales
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ class DenseProblem:
         weight = float(root @ root)
         beside = data.beside(penalty)
         masked = data.masked(beside, k)
-        inverse = pinvh(masked.T @ masked / weight) if beside.shape[1] else np.zeros((0, 0))
+        inverse = inverse_of(masked.T @ masked / weight)
         alone = inverse @ (masked.T @ y / weight)
         mean = float(root @ y / weight) if data.intercept else 0.0
         scale = np.ones(data.x.shape[1])
@@ -129,9 +128,12 @@ class DenseProblem:
     def reach(self, gradient: np.ndarray) -> np.ndarray:
         """Returns the (p,) strength up to which each input would not be 0; 0 for what is not penalised.
 
+        Infinite where there is no absolute part.
+
         Args:
             gradient: (p,) X'r.
         """
         up, down = np.where(self.upper > 0, gradient, 0.0), np.where(self.lower < 0, -gradient, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.l1 > 0, np.maximum(np.maximum(up, down), 0.0) / self.l1, 0.0)
+            steep = np.maximum(np.maximum(up, down), 0.0)
+            return np.where(self.free | (steep == 0), 0.0, steep / self.l1)

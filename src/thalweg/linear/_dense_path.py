@@ -76,5 +76,5 @@ def _share_out(work: Callable[[Any], None], items: Sequence[Any], threads: int) 
 
 def _descent(highest: float, first: float) -> np.ndarray:
     """Returns the strengths on the way down from the one at which all is 0 to the first that is asked for."""
-    num = int(math.log(first / highest) / math.log(_DESCENT)) if 0 < first < highest else 0
+    num = int(math.log(first / highest) / math.log(_DESCENT)) if 0 < first < highest < math.inf else 0
     return highest * _DESCENT ** np.arange(1, num + 1)

@@ -72,7 +72,7 @@ class DenseSet:
             moved = self._gradient + (1 - s / self._at) * self._slope
             near = np.maximum(near, self.problem.reach(moved) / s)
         near[self.which] = 0.0
-        return _largest(np.flatnonzero(near >= _NEAR), near, max(_JOIN, np.count_nonzero(self._coef) // 2))
+        return _largest(np.flatnonzero(near >= _NEAR), near, max(_JOIN, int(np.count_nonzero(self._coef)) // 2))
 
     def join(self, new: np.ndarray) -> None:
         """Adds inputs, (k,), to the working set."""
@@ -158,14 +158,13 @@ class DenseSet:
             gradients: (S + 1, p) at the strengths just solved, and along the tangent.
             tol: Of the gap, as a share.
         """
-        p, m = self.problem, len(self.which)
+        p, m, which = self.problem, len(self.which), self.which
         reaches = np.array([p.reach(g) for g in gradients[:-1]])
-        reaches[:, self.which] = 0.0
+        reaches[:, which] = 0.0
         for t, s in enumerate(self.left):
             coef, gradient, outside = self._solved[t], gradients[t], float(reaches[t].max(initial=0.0)) / s
-            limits = (s * p.l1, s * p.l2, p.lower, p.upper)
-            inside = [each[self.which] for each in limits]
-            gap = quadratic_gap(self._q[:m], gradient[self.which], coef, self._square, *inside, outside)
+            limits = (s * p.l1[which], s * p.l2[which], p.lower[which], p.upper[which])
+            gap = quadratic_gap(self._q[:m], gradient[which], coef, self._square, *limits, outside)
             if gap > tol * p.null and outside > 1 and self._tries < _TRIES:
                 self._tries += 1
                 self._keep_errors(t)
@@ -177,10 +176,10 @@ class DenseSet:
                 return
             self._tries = 0
             held = np.zeros(len(gradient))
-            held[self.which] = coef
-            self._paths.append((self.which[coef != 0], coef[coef != 0], p.alone - self._carried[:, :m] @ coef))
+            held[which] = coef
+            self._paths.append((which[coef != 0], coef[coef != 0], p.alone - self._carried[:, :m] @ coef))
             self._gaps.append(gap / p.null if p.null > 0 else gap)
-            self._kkts.append(kkt_violation(gradient, held, *limits, p.scale))
+            self._kkts.append(kkt_violation(gradient, held, s * p.l1, s * p.l2, p.lower, p.upper, p.scale))
         self._keep_errors(len(self.left))
         self.stand(self._solved[-1], gradients[-2])
         self._slope, self._at = gradients[-1], float(self.left[-1])

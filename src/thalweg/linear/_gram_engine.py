@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import pinvh
 
 from thalweg.core import share_out
 from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, quadratic_stretch
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Parts, Rows, RowSet, scales
+from thalweg.linear._rows import Parts, Rows, RowSet, inverse_of, scales
 from thalweg.linear._solution import Request, Solution
 from thalweg.linear._sums import Sums, sum_parts
 
@@ -152,7 +151,7 @@ class _Held:
     def of(cls, moments: Moments, penalty: Penalty) -> _Held:
         """Returns the penalised part."""
         gram, cross, free = moments.gram, moments.cross, penalty.free
-        inverse = pinvh(gram[np.ix_(free, free)]) if free.any() else np.zeros((0, 0))
+        inverse = inverse_of(gram[np.ix_(free, free)])
         beside = gram[np.ix_(free, ~free)]
         alone, carried = inverse @ cross[free], inverse @ beside
         return cls(

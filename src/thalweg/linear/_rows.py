@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import pinvh
 
 #: an input whose deviation is this share of its mean is constant
 _ROUNDING = 1e-13
@@ -25,6 +26,12 @@ class Rows:
     x: np.ndarray | sparse.csc_array
     y: np.ndarray
     weights: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, p)."""
+        num, size = self.x.shape  # pyright: ignore[reportGeneralTypeIssues]
+        return num, size
 
     @property
     def equal_weights(self) -> bool:
@@ -93,6 +100,11 @@ class Parts:
             trained=np.array([each.train[first] for each in sets]),
             tested=np.array([none if each.test is None else each.test[first] for each in sets]),
         )
+
+
+def inverse_of(moments: np.ndarray) -> np.ndarray:
+    """Returns the pseudo-inverse of (k, k) second moments, which may be of no column at all."""
+    return np.asarray(pinvh(moments)) if len(moments) else moments
 
 
 def scales(variances: np.ndarray, means: np.ndarray) -> np.ndarray:
