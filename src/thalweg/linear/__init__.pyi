@@ -1,5 +1,9 @@
+from ._collinearity import Collinearity as Collinearity
+from ._collinearity import collinearity as collinearity
 from ._cross_validation import CrossValidation as CrossValidation
 from ._cross_validation import Curve as Curve
 from ._cross_validation import cross_validate as cross_validate
 from ._path import Path as Path
 from ._path import fit_path as fit_path
+from ._stability import Stability as Stability
+from ._stability import stability_selection as stability_selection

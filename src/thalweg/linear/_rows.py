@@ -9,6 +9,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import pinvh
 
+#: parts for a set, at most; where sets overlap at random, each is summed by itself
+_MOST = 4
 #: an input whose deviation is this share of its mean is constant
 _ROUNDING = 1e-13
 
@@ -92,6 +94,8 @@ class Parts:
             first = starts
         else:
             _, first, which = np.unique(code, return_index=True, return_inverse=True)
+            if len(first) > _MOST * len(sets):
+                return cls._of_each(sets)
             order = np.argsort(which, kind="stable")
             rows = list(np.split(order, np.cumsum(np.bincount(which))[:-1]))
         none = np.zeros(len(first), bool)
@@ -100,6 +104,17 @@ class Parts:
             trained=np.array([each.train[first] for each in sets]),
             tested=np.array([none if each.test is None else each.test[first] for each in sets]),
         )
+
+    @classmethod
+    def _of_each(cls, sets: Sequence[RowSet]) -> Parts:
+        """Returns every set's rows as parts of their own, which overlap."""
+        held_out = [k for k, each in enumerate(sets) if each.test is not None]
+        rows = [np.flatnonzero(each.train) for each in sets]
+        rows += [np.flatnonzero(np.asarray(sets[k].test)) for k in held_out]
+        trained, tested = np.zeros((2, len(sets), len(rows)), bool)
+        trained[range(len(sets)), range(len(sets))] = True
+        tested[held_out, range(len(sets), len(rows))] = True
+        return cls(rows=rows, trained=trained, tested=tested)
 
 
 def inverse_of(moments: np.ndarray) -> np.ndarray:
