@@ -7,6 +7,7 @@ from .recipes import Member as Member
 from .recipes import Recipe as Recipe
 from .tasks import Task as Task
 from .tasks import load_task as load_task
+from .workflows import path as path
 from .workflows import plan as plan
 from .workflows import predict as predict
 from .workflows import resume as resume

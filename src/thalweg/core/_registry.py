@@ -17,6 +17,9 @@ _RENDERERS: dict[tuple[str, str], str] = {
     ("study", "text"): "thalweg.report:study_text",
     ("study", "html"): "thalweg.report:study_html",
     ("study", "notebook"): "thalweg.report:notebook_html",
+    ("path", "text"): "thalweg.report:path_text",
+    ("path", "html"): "thalweg.report:path_html",
+    ("path", "notebook"): "thalweg.report:notebook_html",
     ("plan", "text"): "thalweg.report:plan_text",
     ("plan", "notebook"): "thalweg.report:plan_html",
 }

@@ -3,7 +3,12 @@ from ._collinearity import collinearity as collinearity
 from ._cross_validation import CrossValidation as CrossValidation
 from ._cross_validation import Curve as Curve
 from ._cross_validation import cross_validate as cross_validate
+from ._options import CHOICES as CHOICES
+from ._options import Columns as Columns
+from ._options import PathOptions as PathOptions
 from ._path import Path as Path
 from ._path import fit_path as fit_path
+from ._question import Found as Found
+from ._question import ask_path as ask_path
 from ._stability import Stability as Stability
 from ._stability import stability_selection as stability_selection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,7 @@ def cross_validate(
     tol: float | str = 1e-6,
     max_rounds: int = 1000,
     threads: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> CrossValidation:
     """Returns the error of every strength on rows that are held out, and the path on all rows.
 
@@ -128,6 +129,7 @@ def cross_validate(
         weights: (n,) of rows, for fits and for errors.
         intercept: As in `fit_path`. standardize: by the deviations of each fold's own rows. penalty_factor: as there.
         lower: As there. upper: as there. tol: as there. max_rounds: as there. threads: as there.
+        on_progress: Called with how many fits were made since the last call, of strengths times folds plus one.
 
     Raises:
         InputError: where an argument cannot be.
@@ -156,7 +158,7 @@ def cross_validate(
         grid = strengths
         if isinstance(grid, int):
             grid = strengths_from(highest_strength(engine, penalty), grid, ratio)
-        request = Request(penalty=penalty, strengths=grid, tol=limit, max_rounds=max_rounds)
+        request = Request(penalty=penalty, strengths=grid, tol=limit, max_rounds=max_rounds, on_progress=on_progress)
         whole, *parts = engine.solve(request)
         gap = np.max([part.gap for part in parts], axis=0)
         if (gap > limit).any():

@@ -58,6 +58,8 @@ def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Reque
             checked = list(zip(waiting, gradients, strict=True))
             _share_out(lambda pair: pair[0].check(pair[1], request.tol), checked, threads)
             waiting = [each for each in waiting if len(each.left) > 0]
+        asked = max(0, min(first + _STRETCH, len(strengths)) - max(first, len(strengths) - len(request.strengths)))
+        request.solved(asked * len(sets))
     return [each.solution(len(request.strengths)) for each in sets]
 
 

@@ -118,6 +118,7 @@ class GramEngine:
             limits = (s * l1, s * l2, lower, upper)
             gap[t] = quadratic_gap(held.cross, corrs[t], coefs[t], held.square, *limits, 0.0)
             kkt[t] = kkt_violation(corrs[t], coefs[t], *limits, scale)
+        request.solved(len(coefs))
         found = held.all_coefficients(coefs)
         tested = self._tested.weight[k] > 0
         return Solution(

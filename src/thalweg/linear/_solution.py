@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ class Request:
         tol: Gap to reach, as a share of the objective at b = 0.
         max_rounds: Of work at every strength.
         start: (p,) or (C, p) coefficients to start from, or None.
+        on_progress: Called with how many strengths of how many sets were solved since the last call.
     """
 
     penalty: Penalty
@@ -26,6 +28,12 @@ class Request:
     tol: float = 1e-6
     max_rounds: int = 1000
     start: np.ndarray | None = None
+    on_progress: Callable[[int], None] | None = None
+
+    def solved(self, num: int) -> None:
+        """Tells that so many strengths, over all sets, are solved."""
+        if self.on_progress is not None:
+            self.on_progress(num)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ def stability_selection(
     tol: float | str = 1e-6,
     max_rounds: int = 1000,
     threads: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Stability:
     """Returns how often each input is selected on random halves of the rows, in complementary pairs.
 
@@ -84,6 +86,7 @@ def stability_selection(
         seed: Of the draw.
         weights: As in `fit_path`. intercept: as there. standardize: as there. penalty_factor: as there.
         lower: As there. upper: as there. tol: as there. max_rounds: as there. threads: as there.
+        on_progress: Called with how many fits were made since the last call.
 
     Raises:
         InputError: where an argument cannot be.
@@ -104,7 +107,13 @@ def stability_selection(
     check_number("num_halves", num_halves, least=2, integer=True)
     check_number("seed", seed, least=0, integer=True)
     setting = Setting(intercept=intercept, standardize=standardize, threads=check_threads(threads))
-    request = Request(penalty=penalty, strengths=np.array([float(lambda_)]), tol=check_tol(tol), max_rounds=max_rounds)
+    request = Request(
+        penalty=penalty,
+        strengths=np.array([float(lambda_)]),
+        tol=check_tol(tol),
+        max_rounds=max_rounds,
+        on_progress=on_progress,
+    )
     sets, coefs = _halves(rows, num_halves, seed, classes is not None), []
     for first in range(0, len(sets), _TOGETHER):
         engine = find_engine(rows, sets[first : first + _TOGETHER], setting, classes)

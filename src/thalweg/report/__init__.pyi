@@ -2,6 +2,8 @@ from ._figures import figures as figures
 from ._html import notebook_html as notebook_html
 from ._html import train_html as train_html
 from ._html import tune_html as tune_html
+from ._path import path_html as path_html
+from ._path import path_text as path_text
 from ._plan import plan_html as plan_html
 from ._plan import plan_text as plan_text
 from ._script import script_of as script_of

@@ -20,7 +20,7 @@ _UNITS = {"target": "in the unit of the target", "target squared": "in the unit 
 FILES = {
     "recipe.toml": "the recipe, every field",
     "runner_up.toml": "the runner-up",
-    "model.safetensors": "weights of one seed (a torch state_dict)",
+    "model.safetensors": "weights of the model (a torch state_dict)",
     "train.py": "plain PyTorch that trains that seed again, without this package",
     "data.npz": "the prepared rows that train.py reads",
     "arrays.npz": "the arrays behind the figures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -88,6 +89,29 @@ class Preparation:
     classes: tuple[str, ...] = ()
     target_mean: tuple[float, ...] = ()
     target_std: tuple[float, ...] = ()
+
+    def named_inputs(self) -> list[tuple[str, str, float]]:
+        """Returns for each input of a row its name, the column that it came from, and what it was divided by.
+
+        The last is NaN for inputs that were not divided: those of a category.
+
+        Example:
+            >>> from thalweg.tasks import load_task
+            >>> load_task("iris").preparation.named_inputs()[0][0]
+            'sepal length (cm)'
+        """
+        if self.layout == "table":
+            found = []
+            for column in self.columns:
+                if column.kind == "number":
+                    found.append((column.name, column.name, column.std or math.nan))
+                else:
+                    found += [(f"{column.name}={each}", column.name, math.nan) for each in column.categories]
+            return found
+        size = math.prod(self.input_shape)
+        word = "pixel" if self.layout == "image" else "x"
+        stds = self.std if len(self.std) == size else (self.std[0] * self.divisor,) * size
+        return [(f"{word}{k}", f"{word}{k}", std or math.nan) for k, std in enumerate(stds)]
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as dicts, lists, numbers and strings; floats survive a trip through JSON exactly."""

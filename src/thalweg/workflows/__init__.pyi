@@ -1,11 +1,13 @@
 from ._files import base_recipe as base_recipe
 from ._landscape import is_run as is_run
 from ._landscape import landscape as landscape
+from ._path import path as path
 from ._plan import CohortPlan as CohortPlan
 from ._plan import PlanResult as PlanResult
 from ._plan import plan as plan
 from ._predict import Predictions as Predictions
 from ._predict import predict as predict
+from ._results import PathResult as PathResult
 from ._results import StudyResult as StudyResult
 from ._results import TrainResult as TrainResult
 from ._results import TuneResult as TuneResult

@@ -53,7 +53,7 @@ def load_same_task(source: dict[str, Any] | None, task: Any, fingerprint: str) -
 
 
 def save_task(folder: RunFolder, task: Task) -> None:
-    """Writes `task.json`, which `predict` prepares new rows with, and `data.npz`, which `train.py` trains on."""
+    """Writes `task.json`, which `predict` prepares new rows with."""
     folder.write_json(
         "task.json",
         {
@@ -68,12 +68,15 @@ def save_task(folder: RunFolder, task: Task) -> None:
             "preparation": task.preparation.to_json(),
         },
     )
+
+
+def _save_rows(folder: RunFolder, task: Task) -> None:
+    """Writes `data.npz`, which `train.py` trains on."""
     arrays = {
         f"{kind}_{name}": getattr(getattr(task, name), kind)
         for name in ("train", "validation", "test")
         for kind in ("x", "y")
     }
-
     _write_arrays(folder.path / "data.npz", arrays)
 
 
@@ -138,6 +141,7 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
     if runner_up is not None:
         write_text(folder.path / "runner_up.toml", recipe_to_text(runner_up))
     save_task(folder, result.task)
+    _save_rows(folder, result.task)
     if saved is not None:
         save_model(folder, saved)
         try:
@@ -148,12 +152,17 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
 
 
 def write_report(folder: RunFolder, session: Session, result: Any) -> None:
-    """Writes the files that every run has: recipe, history, report and, last, the result."""
-    folder.remove("SHA256SUMS")  # of the sitting before
+    """Writes the files that every run of populations has: history, and what `write_result` writes."""
     saving = _timing(folder).get("checkpoint_seconds", 0.0) + session.checkpoint_seconds
-    folder.write_json("timing.json", {"seconds": result.seconds, "checkpoint_seconds": saving})
-    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
     session.merge_history()
+    write_result(folder, result, {"checkpoint_seconds": saving})
+
+
+def write_result(folder: RunFolder, result: Any, timing: Mapping[str, float]) -> None:
+    """Writes the files that every run has: recipe, report and, last, the result."""
+    folder.remove("SHA256SUMS")  # of the sitting before
+    folder.write_json("timing.json", {"seconds": result.seconds, **timing})
+    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
     write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
     arrays = getattr(getattr(result, "answer", None), "arrays", {})

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from thalweg.core import Answer, Interval, render
+from thalweg.linear import PathOptions
 from thalweg.population import Plan, Record, Scores
 from thalweg.recipes import Recipe, recipe_to_text
 from thalweg.search import AxisEffect, Tuning
@@ -182,6 +185,57 @@ class StudyResult:
             "recipe": recipe_json(self.recipe),
             "seeds": list(self.seeds),
             **self.answer.to_json(),
+            "seconds": round(self.seconds, 3),
+            "run": None if self.run is None else str(self.run),
+        }
+
+    def __str__(self) -> str:
+        return render(self, "text")
+
+    def _repr_html_(self) -> str:
+        return render(self, "notebook")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathResult:
+    """What `path` found.
+
+    Args:
+        task: The data.
+        options: What was asked.
+        answer: Sentences, tables, charts and data.
+        recipe: Says that the model is linear.
+        params: The chosen solution, as `predict` reads it: the state of a linear module.
+        test: Score on the test rows, with an interval over them.
+        num_rows: Rows of the cross-validation: those of training and validation.
+        model_seed: Seed of folds and halves.
+        seconds: Wall-clock time.
+        run: The run folder, or None.
+    """
+
+    kind: ClassVar[str] = "path"
+    complete: ClassVar[bool] = True
+
+    task: Task
+    options: PathOptions
+    answer: Answer
+    recipe: Recipe
+    params: dict[str, np.ndarray]
+    test: Interval
+    num_rows: int
+    model_seed: int
+    seconds: float
+    run: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the object that `--json` prints; docs/reference/path-json.md describes it."""
+        return {
+            "task": task_json(self.task),
+            "options": self.options.to_json(),
+            **self.answer.to_json(),
+            "test": {"metric": self.task.metric, **self.test.to_json()},
+            "rows": self.num_rows,
+            "seed": self.model_seed,
             "seconds": round(self.seconds, 3),
             "run": None if self.run is None else str(self.run),
         }

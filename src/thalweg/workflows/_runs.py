@@ -76,6 +76,8 @@ def _headline(kind: str, result: dict[str, Any]) -> str:
     name = result["task"]["name"]
     if kind == "study":
         return f"{name}: {result['study']}: {result['headline']}"
+    if kind == "path":
+        return f"{name}: {result['headline'].split(':')[0]}"
     scores = result["recommended"] if kind == "tune" else result
     best = scores.get("test") or scores.get("validation")
     if best is None:
