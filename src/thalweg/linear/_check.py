@@ -46,9 +46,12 @@ def check_rows(x: Any, y: Any, weights: Any, family: str) -> tuple[Rows, np.ndar
         share = np.full(num, 1 / num)
     else:
         share = _numbers("weights", np.asarray(weights))
-        if share.shape != (num,) or (share < 0).any() or share.sum() <= 0:
-            rule = f"{num:,} numbers, at least 0 and not all 0"
-            raise InputError("weights", rule, share if share.size < 8 else share.shape)
+        if share.shape != (num,):
+            raise InputError("weights", f"{num:,} numbers, one for each row", share.shape)
+        if (share < 0).any():
+            raise InputError("weights", "at least 0", float(share.min()))
+        if share.sum() == 0:
+            raise InputError("weights", "above 0 for some row", "all zero")
         share = share / share.sum()
     return Rows(x=inputs, y=target.astype(np.float64), weights=share), classes
 

@@ -202,25 +202,22 @@ class Telling:
         return self.stability.low, self.stability.high, self.stability.share
 
     def _error_chart(self) -> Chart:
-        series = []
-        for k, (alpha, curve) in enumerate(zip(self.found.alphas, self.found.curves, strict=True)):
+        series: list[Series] = []
+        for alpha, curve in zip(self.found.alphas, self.found.curves, strict=True):
             main = curve is self.found.curve
-            mean, spread = curve.mean, curve.standard_error
-            series.append(
-                Series(
-                    name=f"alpha {alpha:g}" if len(self.found.curves) > 1 else "mean over folds",
-                    x=known(curve.path.lambda_),  # pyright: ignore[reportArgumentType]
-                    y=known(mean),
-                    low=known(mean - spread) if main else None,
-                    high=known(mean + spread) if main else None,
-                    style="line",
-                    role="main" if main else _ROLES[1 + k % 2],
-                )
-            )
+            name = f"alpha {alpha:g}" if len(self.found.curves) > 1 else "mean over folds"
+            strengths, lines = known(curve.path.lambda_), [(name, curve.mean, "main" if main else "second")]
+            if main:
+                spread = curve.standard_error
+                lines += [("band", curve.mean - spread, "quiet"), ("band", curve.mean + spread, "quiet")]
+            series += [
+                Series(name=name, x=strengths, y=known(values), style="line", role=role)  # pyright: ignore[reportArgumentType]
+                for name, values, role in lines
+            ]
         return Chart(
             name="errors",
             title="Error on rows that are held out",
-            caption="The band is one standard error over folds. The penalty grows to the right.",
+            caption="Grey: one standard error over folds below and above. The penalty grows to the right.",
             x="lambda",
             y=self._loss,
             series=[*series, self._mark(self.found.curve.mean)],
