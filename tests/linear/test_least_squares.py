@@ -14,10 +14,12 @@ from thalweg.linear import cross_validate, fit_path
 from thalweg.linear._dense_engine import DenseEngine
 from thalweg.linear._gram_engine import GramEngine
 from thalweg.linear._penalty import Penalty
+from thalweg.linear._ridge_engine import RidgeEngine
 from thalweg.linear._rows import Parts, Rows, RowSet
 from thalweg.linear._solution import Request
 
 ENGINES = {"gram": GramEngine, "dense": DenseEngine}
+RIDGE = {**ENGINES, "ridge": RidgeEngine}
 
 
 def objective(x, y, weights, coef, intercept, strength, penalty, scale):
@@ -30,7 +32,7 @@ def solve(engine, x, y, penalty, strengths, *, weights=None, sets=None, tol=1e-1
     weights = np.full(len(y), 1 / len(y)) if weights is None else weights
     sets = sets or [RowSet.whole(len(y))]
     setting = {"intercept": True, "standardize": False, "threads": 1} | setting
-    built = ENGINES[engine](Rows(x=x, y=y, weights=weights), sets, **setting)
+    built = RIDGE[engine](Rows(x=x, y=y, weights=weights), sets, **setting)
     return built.solve(Request(penalty=penalty, strengths=np.asarray(strengths), tol=tol))
 
 
@@ -251,3 +253,44 @@ def test_elastic_net_of_scikit_learn_at_one_strength():
     ours = fit_path(x, y, alpha=0.6, lambda_=[0.3], tol=1e-11)
     np.testing.assert_allclose(ours.coef[0], theirs.coef_, atol=1e-4)
     np.testing.assert_allclose(ours.predict(x)[0], theirs.predict(x), atol=1e-3)
+
+
+@pytest.mark.parametrize(("n", "p"), [(40, 15), (15, 40)])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_ridge_of_one_decomposition_is_that_of_the_others(n, p, intercept):
+    rng = np.random.default_rng(n + intercept)
+    x, y = problem(rng, n, p)
+    factors = rng.uniform(0.5, 2, p)
+    factors[:2] = 0.0
+    weights = rng.uniform(0, 1, n)
+    penalty, strengths = plain(p, 0.0, factors=factors), [3.0, 0.3, 0.03]
+    fold = rng.integers(0, 3, n)
+    sets = [RowSet.whole(n), *(RowSet(train=fold != k, test=fold == k) for k in range(3))]
+    setting = {"weights": weights / weights.sum(), "sets": sets, "intercept": intercept, "standardize": True}
+    ridge = solve("ridge", x, y, penalty, strengths, **setting)
+    gram = solve("gram", x, y, penalty, strengths, **setting)
+    for one, other in zip(ridge, gram, strict=True):
+        assert (one.gap <= 1e-10).all()
+        np.testing.assert_allclose(one.coef, other.coef, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(one.intercept, other.intercept, rtol=1e-5, atol=1e-6)
+        if other.error is not None:
+            np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "p"), [(25, 6), (10, 30)])
+def test_leaving_out_each_row_in_turn(n, p):
+    rng = np.random.default_rng(n)
+    x, y = problem(rng, n, p)
+    weights = rng.uniform(0.5, 1.5, n)
+    weights /= weights.sum()
+    strengths = np.array([2.0, 0.1])
+    engine = RidgeEngine(
+        Rows(x=x, y=y, weights=weights), [RowSet.whole(n)], intercept=True, standardize=False, threads=1
+    )
+    found = engine.leave_one_out(plain(p, 0.0), strengths)
+    for i in range(n):
+        rest = np.arange(n) != i
+        alone = solve("ridge", x[rest], y[rest], plain(p, 0.0), strengths, weights=weights[rest] / weights[rest].sum())[
+            0
+        ]
+        np.testing.assert_allclose(found[:, i], (y[i] - alone.coef @ x[i] - alone.intercept) ** 2, rtol=1e-6)

@@ -3,6 +3,14 @@ from ._collinearity import collinearity as collinearity
 from ._cross_validation import CrossValidation as CrossValidation
 from ._cross_validation import Curve as Curve
 from ._cross_validation import cross_validate as cross_validate
+from ._estimators import ElasticNet as ElasticNet
+from ._estimators import Lasso as Lasso
+from ._estimators import LogisticElasticNet as LogisticElasticNet
+from ._estimators import Ridge as Ridge
+from ._estimators_cv import ElasticNetCV as ElasticNetCV
+from ._estimators_cv import LassoCV as LassoCV
+from ._estimators_cv import LogisticElasticNetCV as LogisticElasticNetCV
+from ._estimators_cv import RidgeCV as RidgeCV
 from ._options import CHOICES as CHOICES
 from ._options import Columns as Columns
 from ._options import PathOptions as PathOptions
@@ -10,5 +18,7 @@ from ._path import Path as Path
 from ._path import fit_path as fit_path
 from ._question import Found as Found
 from ._question import ask_path as ask_path
+from ._refit import adaptive_factors as adaptive_factors
+from ._refit import relaxed as relaxed
 from ._stability import Stability as Stability
 from ._stability import stability_selection as stability_selection

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from thalweg.core import InputError, check_number
+from thalweg.core import InputError, check_choice, check_number
 from thalweg.linear._check import check_penalty, check_ratio, check_rows, check_strengths, check_threads, check_tol
-from thalweg.linear._engines import Setting, find_engine, highest_strength, strengths_from
+from thalweg.linear._engines import Engines, Setting, highest_strength, strengths_from
 from thalweg.linear._folds import make_folds
 from thalweg.linear._path import Path, as_path
+from thalweg.linear._penalty import Penalty
+from thalweg.linear._ridge_engine import RidgeEngine
 from thalweg.linear._rows import RowSet
 from thalweg.linear._solution import Request
 
@@ -123,7 +125,8 @@ def cross_validate(
         alpha: Share of the absolute part, or several of them.
         lambda_: As in `fit_path`; a list serves all mixings. lambda_min_ratio: likewise.
         folds: How many, drawn at random, of equal shares of the classes; or a splitter of scikit-learn; or pairs of row
-            numbers (train, test).
+            numbers (train, test). For ridge, `leave-one-out` gives the error of leaving out each row in turn, exactly
+            and from one decomposition.
         groups: (n,) rows of one group are held out together.
         seed: Of the draw of the folds.
         weights: (n,) of rows, for fits and for errors.
@@ -150,16 +153,24 @@ def cross_validate(
     limit = check_tol(tol)
     check_number("max_rounds", max_rounds, least=1, integer=True)
     check_number("seed", seed, least=0, integer=True)
-    sets = make_folds(folds, rows.y, classes=classes is not None, groups=groups, seed=seed)
+    alone = isinstance(folds, str)
+    sets = [] if alone else make_folds(folds, rows.y, classes=classes is not None, groups=groups, seed=seed)
+    if alone:
+        _check_alone(folds, penalties, family, sparse=not isinstance(rows.x, np.ndarray))
     setting = Setting(intercept=intercept, standardize=standardize, threads=check_threads(threads))
-    engine = find_engine(rows, [RowSet.whole(rows.shape[0]), *sets], setting, classes)
+    engines = Engines(rows, [RowSet.whole(rows.shape[0]), *sets], setting, classes)
     curves = []
     for penalty in penalties:
-        grid = strengths
+        engine, grid = engines.of(penalty), strengths
         if isinstance(grid, int):
             grid = strengths_from(highest_strength(engine, penalty), grid, ratio)
         request = Request(penalty=penalty, strengths=grid, tol=limit, max_rounds=max_rounds, on_progress=on_progress)
         whole, *parts = engine.solve(request)
+        path = as_path(whole, request, family, classes, has_intercept=intercept)
+        if isinstance(engine, RidgeEngine) and alone:  # the mean over rows is by their weights
+            errors = engine.leave_one_out(penalty, path.lambda_) * (rows.weights * len(rows.y))
+            curves.append(Curve(path=path, errors=errors, gap=path.gap))
+            continue
         gap = np.max([part.gap for part in parts], axis=0)
         if (gap > limit).any():
             warnings.warn(
@@ -169,5 +180,17 @@ def cross_validate(
                 stacklevel=2,
             )
         errors = np.stack([np.asarray(part.error) for part in parts], axis=1)
-        curves.append(Curve(path=as_path(whole, request, family, classes), errors=errors, gap=gap))
+        curves.append(Curve(path=path, errors=errors, gap=gap))
     return CrossValidation(curves=curves, alphas=alphas.astype(np.float64), folds=sets)
+
+
+def _check_alone(folds: str, penalties: Sequence[Penalty], family: str, *, sparse: bool) -> None:
+    """Checks that every row can be left out in turn without a fit for each.
+
+    Raises:
+        InputError: where it cannot.
+    """
+    check_choice("folds", folds, ["leave-one-out"])
+    if family != "gaussian" or sparse or any(p.alpha > 0 or p.bounded for p in penalties):
+        rule = "leave-one-out for a dense gaussian ridge (alpha=0) without bounds only"
+        raise InputError("folds", rule, remedy="Pass LeaveOneOut() of scikit-learn, which fits every one.")

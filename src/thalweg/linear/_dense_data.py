@@ -63,6 +63,23 @@ class DenseData:
         found[~self.sets[k].train] = 0.0
         return found
 
+    def errors(self, coef: np.ndarray, intercept: np.ndarray, k: int) -> np.ndarray | None:
+        """Returns the (L,) mean squared errors of a path on the rows that the k-th set holds out, or None.
+
+        Args:
+            coef: (L, p) in the units of the inputs. intercept: (L,).
+            k: Number of the set.
+        """
+        test = self.sets[k].test
+        if test is None:
+            return None
+        used = np.flatnonzero(coef.any(0))
+        # x is shifted, and its rows are multiplied by the root of their weight
+        level = intercept + coef[:, used] @ self.shift[used] - self.target_shift
+        fits = self.x[np.ix_(test, used)] @ coef[:, used].T + self.root[test, None] * level
+        weight = float((self.root[test] ** 2).sum())
+        return ((self.y[test, None] - fits) ** 2).sum(0) / weight if weight > 0 else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenseProblem:
@@ -124,6 +141,12 @@ class DenseProblem:
             lower=penalty.lower,
             upper=penalty.upper,
         )
+
+    def gradient(self, data: DenseData) -> np.ndarray:
+        """Returns X'r at b = 0, (p,), 0 for what is not penalised."""
+        found = data.masked(self.residual, self.number) @ data.x / self.weight
+        found[self.free] = 0.0
+        return found
 
     def reach(self, gradient: np.ndarray) -> np.ndarray:
         """Returns the (p,) strength up to which each input would not be 0; 0 for what is not penalised.

@@ -31,9 +31,7 @@ class DenseEngine:
     def null_gradient(self, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
         """Returns X'y of the first set with unpenalised inputs fitted, (p,), and the scales of the inputs, (p,)."""
         problem = DenseProblem.of(self._data, 0, penalty, standardize=self._standardize)
-        found = self._data.x.T @ self._data.masked(problem.residual, 0) / problem.weight
-        found[penalty.free] = 0.0
-        return found, problem.scale
+        return problem.gradient(self._data), problem.scale
 
     def solve(self, request: Request) -> list[Solution]:
         """Returns the path of every set."""

@@ -44,16 +44,13 @@ class DenseSet:
         self._data, self._residual, self._null_gradient = data, residual, gradient
         self._square = float(residual @ problem.residual)
         self._gradient, self._slope, self._at = gradient, np.zeros_like(gradient), math.inf
-        test = data.sets[problem.number].test
-        self._tested = np.empty(0, np.int64) if test is None else np.flatnonzero(test)
         self._tries = 0
         self._solved = np.empty((0, 0))  # (S, m) at the strengths just solved
         self._paths: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._gaps: list[float] = []
         self._kkts: list[float] = []
-        self._errors: list[np.ndarray] = []
         num_beside = problem.beside.shape[1]
-        self._columns, self._tested_columns = np.empty((len(residual), 0)), np.empty((len(self._tested), 0))
+        self._columns = np.empty((len(residual), 0))
         self._gram, self._crossed, self._carried = (
             np.empty((0, 0)),
             np.empty((num_beside, 0)),
@@ -81,7 +78,6 @@ class DenseSet:
             self._grow(max(2 * len(self._q), total, 256))
         p, x = self.problem, self._data.x
         columns = x[:, new]
-        self._tested_columns[:, old:total] = columns[self._tested]
         columns[~self._data.sets[p.number].train] = 0.0
         self._columns[:, old:total] = columns
         self.which = np.concatenate([self.which, new])
@@ -104,7 +100,7 @@ class DenseSet:
             found[..., :size] = values[..., :size]
             return found
 
-        self._columns, self._tested_columns = wider(self._columns), wider(self._tested_columns)
+        self._columns = wider(self._columns)
         self._crossed, self._carried = wider(self._crossed), wider(self._carried)
         self._q, self._corr, self._coef = wider(self._q), wider(self._corr), wider(self._coef)
         self._tangent = wider(self._tangent)
@@ -167,7 +163,6 @@ class DenseSet:
             gap = quadratic_gap(self._q[:m], gradient[which], coef, self._square, *limits, outside)
             if gap > tol * p.null and outside > 1 and self._tries < _TRIES:
                 self._tries += 1
-                self._keep_errors(t)
                 self.stand(coef, gradient)
                 self._tangent[:m], self._at = 0.0, float(s)
                 most = (reaches / self.left[:, None]).max(0)
@@ -180,20 +175,9 @@ class DenseSet:
             self._paths.append((which[coef != 0], coef[coef != 0], p.alone - self._carried[:, :m] @ coef))
             self._gaps.append(gap / p.null if p.null > 0 else gap)
             self._kkts.append(kkt_violation(gradient, held, s * p.l1, s * p.l2, p.lower, p.upper, p.scale))
-        self._keep_errors(len(self.left))
         self.stand(self._solved[-1], gradients[-2])
         self._slope, self._at = gradients[-1], float(self.left[-1])
         self.left = self.left[:0]
-
-    def _keep_errors(self, num: int) -> None:
-        """Keeps the mean squared errors of the first so many solutions, where rows are held out."""
-        if len(self._tested) == 0 or num == 0:
-            return
-        beside = np.array([each for *_, each in self._paths[-num:]])
-        fits = self._solved[:num] @ self._tested_columns[:, : len(self.which)].T
-        fits += beside @ self.problem.beside[self._tested].T
-        squares = ((self._data.y[self._tested] - fits) ** 2).sum(1)
-        self._errors.append(squares / float((self._data.root[self._tested] ** 2).sum()))
 
     def solution(self, num: int) -> Solution:
         """Returns the last so many solutions."""
@@ -209,7 +193,7 @@ class DenseSet:
             intercept=intercept,
             gap=np.array(self._gaps[-num:]),
             kkt=np.array(self._kkts[-num:]),
-            error=np.concatenate(self._errors)[-num:] if self._errors else None,
+            error=data.errors(coef, intercept, self.problem.number),
         )
 
 

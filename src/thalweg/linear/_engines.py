@@ -12,6 +12,7 @@ from scipy import sparse
 from thalweg.linear._dense_engine import DenseEngine
 from thalweg.linear._gram_engine import GramEngine
 from thalweg.linear._penalty import Penalty
+from thalweg.linear._ridge_engine import RidgeEngine
 from thalweg.linear._rows import Rows, RowSet
 from thalweg.linear._solution import Request, Solution
 
@@ -46,13 +47,34 @@ class Setting:
     threads: int
 
 
-def find_engine(rows: Rows, sets: Sequence[RowSet], setting: Setting, classes: np.ndarray | None = None) -> Engine:
-    """Returns the engine for some rows: by their kind, and by how many there are beside the inputs."""
-    if sparse.issparse(rows.x):
-        raise NotImplementedError
-    num, size = rows.shape
-    kind = GramEngine if size <= min(_GRAM, num) else DenseEngine
-    return kind(rows, sets, **vars(setting))
+class Engines:
+    """The engines for some sets of rows, each built when a penalty first needs it.
+
+    Args:
+        rows: What is fitted.
+        sets: F of them.
+        setting: What is the same for all paths.
+        classes: Of a target of classes, or None.
+    """
+
+    def __init__(self, rows: Rows, sets: Sequence[RowSet], setting: Setting, classes: np.ndarray | None = None) -> None:
+        self._rows, self._sets, self._setting, self._classes = rows, sets, setting, classes
+        self._built: dict[type, Engine] = {}
+
+    def of(self, penalty: Penalty) -> Engine:
+        """Returns the engine for a penalty: by the kind of inputs, and by how many there are beside the rows."""
+        kind = self._kind(penalty)
+        if kind not in self._built:
+            self._built[kind] = kind(self._rows, self._sets, **vars(self._setting))
+        return self._built[kind]
+
+    def _kind(self, penalty: Penalty) -> type:
+        if sparse.issparse(self._rows.x):
+            raise NotImplementedError
+        if penalty.alpha == 0 and not penalty.bounded:
+            return RidgeEngine
+        num, size = self._rows.shape
+        return GramEngine if size <= min(_GRAM, num) else DenseEngine
 
 
 def highest_strength(engine: Engine, penalty: Penalty) -> float:

@@ -18,15 +18,19 @@ class _Chosen(LinearEstimator):
     """What estimators with cross-validation share."""
 
     l1_ratio: Any
-    eps: float
+    eps: float | None
     alphas: Any
     cv: Any
     rule: str
 
+    def _folds(self, X: Any, y: Any, groups: Any) -> Any:
+        """Returns the folds, as `cross_validate` takes them."""
+        splitter: Any = check_cv(self.cv, y, classifier=self._CLASSES)
+        return list(splitter.split(X, y, groups))
+
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, family: str) -> None:
         check_choice("rule", self.rule, RULES)
-        splitter: Any = check_cv(self.cv, y, classifier=self._CLASSES)
-        folds = list(splitter.split(X, y, groups))
+        folds = self._folds(X, y, groups)
         found = cross_validate(
             X,
             y,
@@ -169,6 +173,37 @@ class LassoCV(ElasticNetCV):
         self.tol = tol
         self.max_rounds = max_rounds
         self.n_jobs = n_jobs
+
+
+class RidgeCV(LassoCV):
+    """Ridge regression whose strength is chosen by leaving out each row in turn, or by folds.
+
+    Minimises (1/2n) ||y - X b - b0||^2 + alpha / 2 ||b||^2; scikit-learn's alpha is n times this one. All strengths
+    come from one decomposition, and so do the errors of leaving out each row.
+
+    Args:
+        eps: As in `ElasticNetCV`. alphas: as there. rule: as there.
+        cv: As in `ElasticNetCV`; None leaves out each row in turn (sparse inputs: 5 folds).
+        fit_intercept: As in `ElasticNet`. standardize: as there. positive: as there; with it None is 5 folds, too.
+        penalty_factor: As there. tol: as there. max_rounds: as there. n_jobs: as there.
+
+    References:
+        Hoerl and Kennard, Ridge regression: biased estimation for nonorthogonal problems, 1970.
+        Allen, The relationship between variable selection and data augmentation, 1974 (PRESS).
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> RidgeCV().fit(X, y).mse_path_.shape
+        (100, 442)
+    """
+
+    l1_ratio = 0.0
+
+    def _folds(self, X: Any, y: Any, groups: Any) -> Any:
+        if self.cv is None and not self.positive and isinstance(X, np.ndarray):
+            return "leave-one-out"
+        return super()._folds(X, y, groups)
 
 
 class LogisticElasticNetCV(_Chosen, LinearClassifier):

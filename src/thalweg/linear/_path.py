@@ -21,7 +21,7 @@ from thalweg.linear._check import (
     check_threads,
     check_tol,
 )
-from thalweg.linear._engines import Setting, find_engine, highest_strength, strengths_from
+from thalweg.linear._engines import Engines, Setting, highest_strength, strengths_from
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import RowSet
 from thalweg.linear._solution import Request, Solution
@@ -39,6 +39,7 @@ class Path:
         gap: (L,) duality gap, as a share of the objective at b = 0: no coefficients are better by more.
         kkt: (L,) distance of 0 from the subgradient, in the units of lambda.
         tol: The gap that was asked for.
+        has_intercept: Whether there is one; else it is 0.
         classes: (C,) of a target of classes, or None.
     """
 
@@ -50,6 +51,7 @@ class Path:
     gap: np.ndarray
     kkt: np.ndarray
     tol: float
+    has_intercept: bool
     classes: np.ndarray | None = None
 
     @property
@@ -164,14 +166,16 @@ def fit_path(
     check_number("max_rounds", max_rounds, least=1, integer=True)
     begin = None if start is None else check_start(start, rows.shape[1])
     setting = Setting(intercept=intercept, standardize=standardize, threads=check_threads(threads))
-    engine = find_engine(rows, [RowSet.whole(rows.shape[0])], setting, classes)
+    engine = Engines(rows, [RowSet.whole(rows.shape[0])], setting, classes).of(penalty)
     if isinstance(strengths, int):
         strengths = strengths_from(highest_strength(engine, penalty), strengths, ratio)
     request = Request(penalty=penalty, strengths=strengths, tol=limit, max_rounds=max_rounds, start=begin)
-    return as_path(engine.solve(request)[0], request, family, classes)
+    return as_path(engine.solve(request)[0], request, family, classes, has_intercept=intercept)
 
 
-def as_path(solution: Solution, request: Request, family: str, classes: np.ndarray | None) -> Path:
+def as_path(
+    solution: Solution, request: Request, family: str, classes: np.ndarray | None, *, has_intercept: bool
+) -> Path:
     """Returns a solution as a `Path`; warns where it has not reached its gap."""
     path = Path(
         family=family,
@@ -182,6 +186,7 @@ def as_path(solution: Solution, request: Request, family: str, classes: np.ndarr
         gap=solution.gap,
         kkt=solution.kkt,
         tol=request.tol,
+        has_intercept=has_intercept,
         classes=classes,
     )
     short = np.flatnonzero(~path.reached)

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.core import Purpose, check_number, derive_key
 from thalweg.linear._check import check_penalty, check_rows, check_threads, check_tol
-from thalweg.linear._engines import Setting, find_engine
+from thalweg.linear._engines import Engines, Setting
 from thalweg.linear._rows import Rows, RowSet
 from thalweg.linear._solution import Request
 
@@ -116,7 +116,7 @@ def stability_selection(
     )
     sets, coefs = _halves(rows, num_halves, seed, classes is not None), []
     for first in range(0, len(sets), _TOGETHER):
-        engine = find_engine(rows, sets[first : first + _TOGETHER], setting, classes)
+        engine = Engines(rows, sets[first : first + _TOGETHER], setting, classes).of(penalty)
         coefs += [solution.coef[0] for solution in engine.solve(request)]
     found = np.array(coefs)
     used = found != 0
