@@ -1,6 +1,6 @@
 """Products with columns of inputs, compiled for both kinds: arrays, and the three arrays of a sparse matrix.
 
-`x` is (n, q) in Fortran order, or (data, indices, starts) of a CSC matrix. Values of rows come as (K, n): one line for
+`x` is (q, n), a line for each column, or (data, indices, starts) of a CSC matrix (n, q). Values of rows come as (K, n): one line for
 each linear score that a row has. Coordinates are pairs (k, j) of a score and a column, sorted by k.
 """
 
@@ -20,10 +20,10 @@ _OPTIONS = {"nogil": True, "fastmath": MATH, "error_model": "numpy"}
 
 
 def correlate(x: Any, columns: np.ndarray, values: np.ndarray, found: np.ndarray) -> None:
-    """Writes found[k, j] = sum_i x[i, j] values[k, i] for some columns j.
+    """Writes the products found[k, j] of some columns j with values[k].
 
     Args:
-        x: (n, q). columns: Which.
+        x: Columns. columns: Which.
         values: (K, n). found: (K, q) written.
     """
     raise NotImplementedError  # compiled code takes one of those below
@@ -32,13 +32,13 @@ def correlate(x: Any, columns: np.ndarray, values: np.ndarray, found: np.ndarray
 @overload(correlate, jit_options=_OPTIONS)
 def _correlate(x, columns, values, found):
     def dense(x, columns, values, found):
-        if columns.size == x.shape[1]:
+        if columns.size == x.shape[0]:
             for k in range(values.shape[0]):
-                found[k] = np.dot(x.T, values[k])
+                found[k] = np.dot(x, values[k])
             return
         for j in columns:
             for k in range(values.shape[0]):
-                found[k, j] = np.dot(x[:, j], values[k])
+                found[k, j] = np.dot(x[j], values[k])
 
     def csc(x, columns, values, found):
         data, indices, starts = x
@@ -54,10 +54,10 @@ def _correlate(x, columns, values, found):
 
 
 def add_columns(x: Any, scores: np.ndarray, columns: np.ndarray, by: np.ndarray, values: np.ndarray) -> None:
-    """Adds by[t] x[:, columns[t]] to values[scores[t]].
+    """Adds by[t] times column columns[t] to values[scores[t]].
 
     Args:
-        x: (n, q). scores: (m,). columns: (m,). by: (m,).
+        x: Columns. scores: (m,). columns: (m,). by: (m,).
         values: (K, n) changed.
     """
     raise NotImplementedError
@@ -70,7 +70,7 @@ def _add_columns(x, scores, columns, by, values):
             end = min(start + 8 * _CHUNK, values.shape[1])
             for t in range(columns.size):
                 if by[t] != 0.0:
-                    line, column, share = values[scores[t]], x[:, columns[t]], by[t]
+                    line, column, share = values[scores[t]], x[columns[t]], by[t]
                     for i in range(start, end):
                         line[i] += share * column[i]
 
@@ -91,7 +91,7 @@ def second_moments(
     """Returns the (m, m) sums over rows of x_ij h_i(k, l) x_ih for pairs of coordinates (k, j) and (l, h).
 
     Args:
-        x: (n, q). scores: (m,) rising. columns: (m,).
+        x: Columns. scores: (m,) rising. columns: (m,).
         last: (m,) bool: coordinates of long columns, which a sparse matrix goes through once only.
         curve: (K, n) h_i(k, k). beside: (K, n) of u, where h_i(k, l) = -u_i(k) u_i(l) for two scores; not read for one.
     """
@@ -104,7 +104,7 @@ with kept_in_cache():
     def _weighted_lines(x, columns, start, end, by, lines):
         """Writes lines[t] = by * x[:, columns[t]] over a stretch of rows."""
         for t in range(columns.size):
-            line, column = lines[t], x[start:end, columns[t]]
+            line, column = lines[t], x[columns[t], start:end]
             for i in range(end - start):
                 line[i] = by[i] * column[i]
 

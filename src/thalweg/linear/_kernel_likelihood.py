@@ -4,7 +4,8 @@ A row has K linear scores. For K = 1 they are the log-odds of the second class o
 class, and p = softmax(scores). Two classes are the softmax of (0, score), so that one text serves both.
 
 The dual of sum_i w_i (log sum_c exp z_ic - z_iy) + sum_j pen_j(b_j) is sum_i w_i H(q_i) - sum_j pen_j*((X'theta)_j),
-with theta_i = w_i (e_y - q_i), q_i of sum 1 and not negative, H the entropy, and X'theta = 0 for columns without penalty.
+with theta_i = w_i (e_y - q_i), q_i of sum 1 and not negative, H the entropy, and X'theta = 0 for columns
+without penalty.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Problem(NamedTuple):
     """Rows of classes and a penalty at strength 1.
 
     Args:
-        x: (n, q) inputs, as in `_kernel_columns`; with a column of ones where there is an intercept.
+        x: q columns, as in `_kernel_columns`; the last is of ones where there is an intercept.
         label: (n,) number of the score that is the row's own; -1 where it is the one that is always 0.
         weights: (n,) of sum 1; 0 for rows that are left out.
         held: (q,) bool: what is penalised. free: (u,) columns that are not.
@@ -162,14 +163,15 @@ with kept_in_cache():
     @njit(cache=True, nogil=True)
     def _pseudo_inverse(matrix):
         values, vectors = np.linalg.eigh(matrix)
-        found = np.zeros_like(matrix)
+        scaled = np.zeros_like(vectors)
         for s in range(values.size):
             if values[s] > _RANK * values[-1]:
-                found += np.outer(vectors[:, s], vectors[:, s]) / values[s]
-        return found
+                for t in range(values.size):
+                    scaled[t, s] = vectors[t, s] / values[s]
+        return np.dot(scaled, vectors.T)
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def _apply_curve(state, moved, found):
+    def _apply_curve(weights, state, moved, found):
         """Subtracts from (K, n) what the curvature makes of moved scores (K, n)."""
         num, n = moved.shape
         if num == 1:
@@ -181,50 +183,48 @@ with kept_in_cache():
             for k in range(num):
                 mean += state.prob[k, i] * moved[k, i]
             for k in range(num):
-                # w p comes from the residual's own weight: curve = w p (1 - p) would lose it where p is 1
-                found[k, i] -= state.prob[k, i] * (moved[k, i] - mean)
+                found[k, i] -= weights[i] * state.prob[k, i] * (moved[k, i] - mean)
 
     @njit(cache=True, nogil=True)
     def settle(problem, state):
-        """Makes the residual orthogonal to the columns without penalty, by their Newton step; returns whether it is.
+        """Makes the residual orthogonal to the columns without penalty, by their Newton step.
 
         For a step e of the scores, q becomes p (1 + e - sum p e): it sums to 1, and for |e| up to 1/2 is not negative.
+
+        Returns:
+            Whether it is orthogonal, and by how much the step is predicted to lower the loss, twice.
         """
         state.dual[:] = state.residual
         free, num = problem.free, state.score.shape[0]
         size = free.size * num
         if size == 0:
-            return True
-        scores, columns = np.repeat(np.arange(num), free.size), np.empty(size, np.int64)
+            return True, 0.0
+        scores, columns, long = np.empty(size, np.int64), np.empty(size, np.int64), np.ones(size, np.bool_)
         for s in range(size):
-            columns[s] = free[s % free.size]
-        moments = second_moments(
-            problem.x, scores, columns, np.ones(size, np.bool_), state.curve, beside_of(problem, state)
-        )
+            scores[s], columns[s] = s // free.size, free[s % free.size]
+        moments = second_moments(problem.x, scores, columns, long, state.curve, beside_of(problem, state))
         state.inverse[:] = _pseudo_inverse(moments)
         state.shift[:] = 0.0
+        decrease = 0.0
         moved, sums = np.empty_like(state.score), np.empty(size)
         for _ in range(3):
             correlate(problem.x, free, state.dual, state.corr)
             for s in range(size):
                 sums[s] = state.corr[scores[s], columns[s]]
-            if np.max(np.abs(sums)) <= 0.01 * _ORTHOGONAL:
+            if np.abs(sums).max() <= 0.01 * _ORTHOGONAL:
                 break
             step = np.dot(state.inverse, sums)
+            decrease += np.dot(sums, step)
             state.shift[:] += step
             moved[:] = 0.0
             add_columns(problem.x, scores, columns, step, moved)
-            if num > 1:
-                moved_weighted = moved * problem.weights
-                _apply_curve(state, moved_weighted, state.dual)
-            else:
-                _apply_curve(state, moved, state.dual)
+            _apply_curve(problem.weights, state, moved, state.dual)
         correlate(problem.x, free, state.dual, state.corr)
         most = 0.0
         for s in range(size):
             most = max(most, abs(state.corr[scores[s], columns[s]]))
             state.corr[scores[s], columns[s]] = 0.0
-        return most <= _ORTHOGONAL
+        return most <= _ORTHOGONAL, decrease
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
     def _entropy(label, weights, dual, scale):
@@ -286,7 +286,7 @@ with kept_in_cache():
 
     @njit(cache=True, nogil=True)
     def likelihood_gap(problem, strength, state, loss, orthogonal, columns):
-        """Returns the primal and a dual objective over some columns, those of all coefficients that are not 0 among them.
+        """Returns the primal and a dual objective over some columns, among them all whose coefficients are not 0.
 
         The dual point is the residual itself where that is feasible, or scaled until it is. The squared part of the
         penalty enters by its conjugate, which for one theta is the best that any augmented point gives.

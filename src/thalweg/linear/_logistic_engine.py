@@ -13,15 +13,13 @@ from scipy.special import logsumexp
 
 from thalweg.core import share_out
 from thalweg.linear._kernel_likelihood import Problem, State, new_state
-from thalweg.linear._kernel_logistic import fit_beside, logistic_path, take_scores
+from thalweg.linear._logistic_path import fit_beside, solve_path, take_scores
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import Rows, RowSet, scales
 from thalweg.linear._solution import Request, Solution
 
 #: log-odds of a class that no row of a set belongs to, where an intercept would fall for ever
 _NEVER = math.log(np.finfo(np.float64).eps)
-#: steps in which unpenalised coefficients are fitted, at most
-_BESIDE_ROUNDS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,7 @@ class _Columns:
     """Inputs as the solver reads them: of variance about 1, about 0 where that can be, beside a column of ones.
 
     Args:
-        x: As `_kernel_columns` takes it; (n, q), where q is p + 1 with an intercept.
+        x: As `_kernel_columns` takes them; q of them, p + 1 with an intercept.
         shift: (p,) taken from inputs. scale: (p,) by which they were divided then.
         variance: (F, p) of the inputs as they were given, in each set.
         weights: (F, n) of the rows of each set, of sum 1.
@@ -60,15 +58,15 @@ class _Columns:
             x = (x.data, x.indices.astype(np.int64), x.indptr.astype(np.int64))
         else:
             shift = weights[0] @ given
-            x = np.empty((given.shape[0], given.shape[1] + intercept), order="F")
-            inputs = x[:, : given.shape[1]]
+            x = np.empty((given.shape[1] + intercept, given.shape[0]))
+            inputs = x[: given.shape[1]].T
             np.subtract(given, shift, out=inputs)
             variances = weights @ inputs**2 - (weights @ inputs) ** 2
             scale = scales(variances[0], shift)
             if not intercept:
                 inputs[:], shift = given, np.zeros_like(shift)
             inputs /= scale
-            x[:, given.shape[1] :] = 1.0
+            x[given.shape[1] :] = 1.0
             means = np.broadcast_to(weights[0] @ given, variances.shape)
         deviation = np.array([scales(v, m) for v, m in zip(variances[1:], means[1:], strict=True)])
         return cls(x=x, shift=shift, scale=scale, variance=deviation**2, weights=trained)
@@ -107,7 +105,7 @@ class LogisticEngine:
         size = len(penalty.factors)
         found, fit = np.zeros((self._num_scores, size)), _Fit.of(self, 0, penalty)
         if fit is not None:
-            fit_beside(fit.problem, fit.state, _BESIDE_ROUNDS)
+            fit_beside(fit.problem, fit.state)
             found[fit.scores] = fit.state.corr[:, :size] * self._columns.scale
         return found[0] if self._num_scores == 1 else found, self._scale(0)
 
@@ -135,15 +133,19 @@ class LogisticEngine:
         if fit is None:
             intercept[:] = self._of_one_class(k)
         else:
-            null = fit_beside(fit.problem, fit.state, _BESIDE_ROUNDS)
+            null = fit_beside(fit.problem, fit.state)
             if request.start is not None:
                 fit.begin(np.atleast_2d(request.start)[fit.scores] * self._columns.scale)
-                fit_beside(fit.problem, fit.state, _BESIDE_ROUNDS)
-            coefs = np.zeros((num, *fit.state.coef.shape))
-            strengths = np.asarray(request.strengths, np.float64)
-            stop = (request.tol * null, request.max_rounds)
-            logistic_path(fit.problem, strengths, fit.unit, *stop, fit.state, coefs, gaps, kkts)
-            gaps /= null if null > 0 else 1.0
+                fit_beside(fit.problem, fit.state)
+            coefs, gaps, kkts = solve_path(
+                fit.problem,
+                fit.state,
+                request.strengths,
+                fit.unit,
+                tol=request.tol * null,
+                max_rounds=request.max_rounds,
+            )
+            gaps = gaps / null if null > 0 else gaps
             coef[:, fit.scores] = coefs[:, :, :size] / self._columns.scale
             if self._intercept:
                 found = coefs[:, :, size] - coef[:, fit.scores] @ self._columns.shift
