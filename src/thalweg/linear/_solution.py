@@ -45,6 +45,7 @@ class Solution:
         gap: (L,) duality gap, as a share of the objective at b = 0.
         kkt: (L,) distance of 0 from the subgradient, in the units of lambda.
         error: (L,) mean loss on the rows held out: squared error, or twice the negative log-likelihood; or None.
+        mistakes: (L,) share of these rows that are taken for another class; None where there are no classes.
     """
 
     coef: np.ndarray
@@ -52,3 +53,4 @@ class Solution:
     gap: np.ndarray
     kkt: np.ndarray
     error: np.ndarray | None = None
+    mistakes: np.ndarray | None = None
