@@ -22,13 +22,13 @@ from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, room_
 from thalweg.optim import soft_threshold
 
 #: sweeps over the candidates in a round
-_SWEEPS = 3
+_SWEEPS = 5
 #: the gap to reach within a working set, as a share of what is left to reach over all columns
 _INNER = 0.3
 #: columns that a working set may grow to at once, where its support is small
 _FEW = 100
 #: steps of conjugate gradients in a round, and the share of the gradient that is enough
-_STEPS, _ENOUGH = 20, 0.03
+_STEPS, _ENOUGH = 5, 0.1
 
 _shrink = njit(soft_threshold, inline="always")
 
@@ -56,6 +56,45 @@ class Limits(NamedTuple):
     l2: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+
+class Screen(NamedTuple):
+    """What bounds the products of columns and a residual that has moved.
+
+    Args:
+        inverse: (p,) 1 / l1 at strength 1. up: (p,) bool: whether b may be above 0. down: (p,) bool: below.
+        norm: (p,) 2-norms of the columns of X. total: (p,) 1-norms of those of A.
+        way: (2,) how far the residual has moved in all, in the 2-norm and in the largest row.
+        far: (p,) the first, when a column was last looked at. high: (p,) the second.
+    """
+
+    inverse: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
+    norm: np.ndarray
+    total: np.ndarray
+    way: np.ndarray
+    far: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, x: Columns, limits: Limits) -> Screen:
+        """Returns the screen of columns none of which has been looked at since the residual was y."""
+        size, barred = len(x.norms), limits.lower == limits.upper
+        total = np.zeros(size)
+        add_sizes(x.data, x.indptr, total)
+        with np.errstate(divide="ignore"):
+            inverse = np.where(barred, 0.0, 1.0 / limits.l1)
+        return cls(
+            inverse=inverse,
+            up=limits.upper > 0,
+            down=limits.lower < 0,
+            norm=np.sqrt(x.norms),
+            total=total,
+            way=np.zeros(2),
+            far=np.zeros(size),
+            high=np.zeros(size),
+        )
 
 
 with kept_in_cache():
@@ -117,6 +156,13 @@ with kept_in_cache():
             by = 1.0 / scale[j]
             for t in range(indptr[j], indptr[j + 1]):
                 data[t] *= by
+
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def add_sizes(data, indptr, total):
+        """Adds the absolute entries of every column to (p,) total."""
+        for j in range(total.size):
+            for t in range(indptr[j], indptr[j + 1]):
+                total[j] += abs(data[t])
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy", inline="always")
     def _product(x, j, rest, beside):
@@ -275,88 +321,140 @@ with kept_in_cache():
             products(x, which, rest, beside, corr)
         return max_rounds
 
-    @njit(cache=True, nogil=True, error_model="numpy")
-    def _steepness(coef, corr, limits):
-        """Returns |corr_j| / l1_j of what is 0 and may move that way; else 0. Above 1 it would move."""
-        found = np.zeros(coef.size)
-        for j in range(coef.size):
-            if coef[j] == 0.0 and ((corr[j] > 0.0 and limits.upper[j] > 0.0) or (corr[j] < 0.0 and limits.lower[j] < 0.0)):
-                found[j] = abs(corr[j]) / limits.l1[j]
-        return found
-
-    @njit(cache=True, nogil=True)
-    def _working_set(coef, steepness, share, most):
-        """Returns what is not 0, and at most so many of the other columns that are steeper than a share."""
-        wanted = np.flatnonzero(steepness > share)
-        if wanted.size > most:
-            worst = np.sort(steepness[wanted])[wanted.size - most]
-            wanted = wanted[steepness[wanted] >= worst]
-        inside = coef != 0.0
-        inside[wanted] = True
-        return np.flatnonzero(inside)
-
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def fresh_residual(x, y, basis, coef, rest, found):
-        """Writes y - A b and X'(y - X b), from b alone: no rounding of earlier steps is left.
+    def fresh_residual(x, y, basis, coef, which, rest, beside, projected):
+        """Writes y - A b, its part in the basis and what is left, from b alone: no rounding of earlier steps is left.
 
         Args:
-            y: (n,). basis: (k, n) Q'. coef: (p,).
-            rest: (n,) written. found: (p,) written.
-        Returns:
-            (k,) Q'rest.
+            y: (n,). basis: (k, n) Q'. coef: (m,). which: (m,) columns.
+            rest: (n,) written. beside: (k,) written. projected: (n,) written.
         """
         rest[:] = y
-        beside = np.zeros(basis.shape[0])
-        for j in np.flatnonzero(coef):
-            _subtract(x, j, coef[j], rest, beside)
-        projected = rest.copy()
+        for s in range(which.size):
+            if coef[s] != 0.0:
+                _subtract(x, which[s], coef[s], rest, beside)
+        projected[:] = rest
         for i in range(basis.shape[0]):
             beside[i] = np.dot(basis[i], rest)
             for t in range(rest.size):
                 projected[t] -= beside[i] * basis[i, t]
-        all_products(x, projected, found)
-        return beside
+
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def note_move(screen, residual, last):
+        """Adds how far the residual has moved; afterwards last is the residual."""
+        squares, most = 0.0, 0.0
+        for i in range(residual.size):
+            away = residual[i] - last[i]
+            squares += away * away
+            most = max(most, abs(away))
+            last[i] = residual[i]
+        screen.way[0] += np.sqrt(squares)
+        screen.way[1] += most
+
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def survey(x, screen, residual, corr, inside, reach, near):
+        """Bounds |x_j'r| / l1_j of all columns outside a working set; looks only at those whose bound is too large.
+
+        A column whose product was c when it was last looked at is bounded by |c| + |x_j|_2 d_2 and by
+        |c| + |x_j|_1 d_max, where the residual has since moved by at most d_2 and, in every row, d_max.
+
+        Args:
+            screen: Of all columns; its stamps change.
+            residual: (n,) orthogonal to the basis.
+            corr: (p,) products when last looked at; changed.
+            inside: (p,) bool: the working set.
+            reach: What is steeper is looked at.
+            near: (p,) Written: columns that are steeper.
+
+        Returns:
+            The largest bound, and the number of columns in near.
+        """
+        most, num = 0.0, 0
+        far, high = screen.way[0], screen.way[1]
+        for j in range(corr.size):
+            moved = min(screen.norm[j] * (far - screen.far[j]), screen.total[j] * (high - screen.high[j]))
+            bound = (abs(corr[j]) + moved) * screen.inverse[j]
+            if bound >= reach and not inside[j]:
+                found = 0.0
+                for t in range(x.indptr[j], x.indptr[j + 1]):
+                    found += x.data[t] * residual[x.indices[t]]
+                corr[j], screen.far[j], screen.high[j] = found, far, high
+                bound = screen.inverse[j] * max(found if screen.up[j] else 0.0, -found if screen.down[j] else 0.0)
+                if bound >= reach:
+                    near[num] = j
+                    num += 1
+            if bound > most and not inside[j]:
+                most = bound
+        return most, num
 
     @njit(cache=True, nogil=True, error_model="numpy")
-    def sparse_path(x, y, basis, q, strengths, limits, tol, max_rounds, coef, coefs, gaps, kkts):
+    def _steepest(near, corr, inverse, share, most):
+        """Returns at most so many columns, of those that are steeper than a share the steepest."""
+        steep = np.abs(corr[near]) * inverse[near]
+        wanted = steep > share
+        if np.count_nonzero(wanted) > most:
+            wanted = steep >= np.sort(steep)[steep.size - most]
+        return near[wanted]
+
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def sparse_path(x, y, basis, q, screen, strengths, limits, tol, max_rounds, coef, coefs, gaps, kkts):
         """Writes the solutions for falling strengths, each from the one before.
 
         Args:
             x: Of p columns over n rows.
             y: (n,) orthogonal to the basis. basis: (k, n) Q'. q: (p,) X'y.
+            screen: Of the columns; new.
             strengths: (L,) what l1 and l2 are multiplied by.
             limits: Of (p,), at strength 1.
             tol: In units of the objective.
             max_rounds: For every strength.
             coef: (p,) where to start; changed.
-            coefs: (L, p) written. gaps: (L,) written. kkts: (L,) written.
+            coefs: (L, p) of zeros, written. gaps: (L,) written. kkts: (L,) written.
         """
-        square = np.dot(y, y)
-        rest, corr = np.empty(y.size), np.empty(coef.size)
-        beside = fresh_residual(x, y, basis, coef, rest, corr)
+        size, square = coef.size, np.dot(y, y)
+        rest, last, projected, beside = y.copy(), y.copy(), y.copy(), np.zeros(basis.shape[0])
+        corr, inside, near = q.copy(), coef != 0.0, np.empty(size, np.int64)
+        which = np.flatnonzero(inside)
+        if which.size > 0:
+            fresh_residual(x, y, basis, coef[which], which, rest, beside, projected)
+            note_move(screen, projected, last)
+            found = np.empty(which.size)
+            products(x, which, rest, beside, found)
+            corr[which] = found
+        _, num = survey(x, screen, projected, corr, inside, strengths[0], near)
         for t in range(strengths.size):
-            s = strengths[t]
-            now = Limits(s * limits.l1, s * limits.l2, limits.lower, limits.upper)
-            # the strong rule; at the first strength what violates its condition at the start
-            share = max(2.0 - strengths[t - 1] / s, 0.0) if t > 0 else 1.0
-            inner, left = _INNER * tol, max_rounds
-            gap = quadratic_gap(q, corr, coef, square, now.l1, now.l2, now.lower, now.upper, 0.0)
-            while gap > tol and left > 0:
-                steepness = _steepness(coef, corr, now)
-                if share == 1.0 and steepness.max() <= 1.0:
+            s, left, inner = strengths[t], max_rounds, _INNER * tol
+            # the strong rule for the next strength, by steepness at this one
+            reach = max(2.0 * strengths[t + 1] - s, 0.5 * s) if t + 1 < strengths.size else s
+            share = 0.0
+            while True:
+                added = _steepest(near[:num], corr, screen.inverse, share, max(_FEW, which.size))
+                inside[added] = True
+                which = np.flatnonzero(inside)
+                part = Limits(s * limits.l1[which], s * limits.l2[which], limits.lower[which], limits.upper[which])
+                b, q_in, corr_in = coef[which], q[which], corr[which]
+                left -= solve_within(x, which, q_in, corr_in, b, square, part, inner, left, rest, beside)
+                fresh_residual(x, y, basis, b, which, rest, beside, projected)
+                note_move(screen, projected, last)
+                products(x, which, rest, beside, corr_in)
+                coef[which], corr[which] = b, corr_in
+                screen.far[which], screen.high[which] = screen.way
+                outside, num = survey(x, screen, projected, corr, inside, reach, near)
+                gap = quadratic_gap(
+                    q_in, corr_in, b, square, part.l1, part.l2, part.lower, part.upper, outside / s
+                )
+                if gap <= tol or left <= 0:
+                    break
+                if outside <= s:
                     inner *= 0.1
-                which = _working_set(coef, steepness, share, max(_FEW, np.count_nonzero(coef)))
-                part = Limits(now.l1[which], now.l2[which], now.lower[which], now.upper[which])
-                inside, slopes = coef[which], corr[which]
-                used = solve_within(x, which, q[which], slopes, inside, square, part, inner, left, rest, beside)
-                left -= max(used, 1)
-                coef[which] = inside
-                beside = fresh_residual(x, y, basis, coef, rest, corr)
-                gap = quadratic_gap(q, corr, coef, square, now.l1, now.l2, now.lower, now.upper, 0.0)
-                share = 1.0
+                share, left = s, left - 1
             gaps[t] = gap
-            coefs[t] = coef
-            kkts[t] = kkt_violation(corr, coef, now.l1, now.l2, now.lower, now.upper)
+            kkts[t] = kkt_violation(corr_in, b, part.l1, part.l2, part.lower, part.upper)
+            for j in near[:num]:
+                kkts[t] = max(kkts[t], abs(corr[j]) - s * limits.l1[j])
+            for i in range(which.size):
+                coefs[t, which[i]] = b[i]
+                inside[which[i]] = b[i] != 0.0 or abs(corr_in[i]) >= reach * limits.l1[which[i]]
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
     def held_out_errors(data, indices, indptr, y, root, coefs, intercepts, errors):

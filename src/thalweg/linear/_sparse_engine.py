@@ -14,6 +14,7 @@ from thalweg.linear._gram_engine import scales
 from thalweg.linear._kernel_sparse import (
     Columns,
     Limits,
+    Screen,
     all_products,
     held_out_errors,
     moments,
@@ -88,6 +89,7 @@ class SparseEngine:
             problem.target,
             problem.basis,
             problem.cross,
+            Screen.of(problem.columns, limits),
             np.asarray(request.strengths, np.float64),
             limits,
             request.tol * null,
