@@ -11,10 +11,12 @@ from scipy import sparse
 
 from thalweg.linear._dense_engine import DenseEngine
 from thalweg.linear._gram_engine import GramEngine
+from thalweg.linear._logistic_engine import LogisticEngine
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._ridge_engine import RidgeEngine
 from thalweg.linear._rows import Rows, RowSet
 from thalweg.linear._solution import Request, Solution
+from thalweg.linear._sparse_engine import SparseEngine
 
 #: inputs whose Gram matrix is taken whole, at most
 _GRAM = 1024
@@ -65,12 +67,15 @@ class Engines:
         """Returns the engine for a penalty: by the kind of inputs, and by how many there are beside the rows."""
         kind = self._kind(penalty)
         if kind not in self._built:
-            self._built[kind] = kind(self._rows, self._sets, **vars(self._setting))
+            more = {} if self._classes is None else {"num_classes": len(self._classes)}
+            self._built[kind] = kind(self._rows, self._sets, **vars(self._setting), **more)
         return self._built[kind]
 
     def _kind(self, penalty: Penalty) -> type:
+        if self._classes is not None:
+            return LogisticEngine
         if sparse.issparse(self._rows.x):
-            raise NotImplementedError
+            return SparseEngine
         if penalty.alpha == 0 and not penalty.bounded:
             return RidgeEngine
         num, size = self._rows.shape

@@ -1,7 +1,7 @@
 """Products with columns of inputs, compiled for both kinds: arrays, and the three arrays of a sparse matrix.
 
-`x` is (q, n), a line for each column, or (data, indices, starts) of a CSC matrix (n, q). Values of rows come as (K, n): one line for
-each linear score that a row has. Coordinates are pairs (k, j) of a score and a column, sorted by k.
+`x` is (q, n), a line for each column, or (data, indices, starts) of a CSC matrix (n, q). Values of rows come as (K, n):
+one line for each linear score that a row has. Coordinates are pairs (k, j) of a score and a column, sorted by k.
 """
 
 from __future__ import annotations

@@ -307,9 +307,7 @@ with kept_in_cache():
             rest: (n,) changed with b. beside: (k,) likewise.
         """
         for used in range(max_rounds):
-            gap = quadratic_gap(
-                q, corr, coef, square, limits.l1, limits.l2, limits.lower, limits.upper, 0.0
-            )
+            gap = quadratic_gap(q, corr, coef, square, limits.l1, limits.l2, limits.lower, limits.upper, 0.0)
             if gap <= tol:
                 return used
             if used > 0:
@@ -440,18 +438,17 @@ with kept_in_cache():
                 coef[which], corr[which] = b, corr_in
                 screen.far[which], screen.high[which] = screen.way
                 outside, num = survey(x, screen, projected, corr, inside, reach, near)
-                gap = quadratic_gap(
-                    q_in, corr_in, b, square, part.l1, part.l2, part.lower, part.upper, outside / s
-                )
+                gap = quadratic_gap(q_in, corr_in, b, square, part.l1, part.l2, part.lower, part.upper, outside / s)
                 if gap <= tol or left <= 0:
                     break
                 if outside <= s:
                     inner *= 0.1
                 share, left = s, left - 1
             gaps[t] = gap
-            kkts[t] = kkt_violation(corr_in, b, part.l1, part.l2, part.lower, part.upper)
+            kkts[t] = kkt_violation(corr_in, b, part.l1, part.l2, part.lower, part.upper, np.ones(b.size))
             for j in near[:num]:
-                kkts[t] = max(kkts[t], abs(corr[j]) - s * limits.l1[j])
+                steep = max(corr[j] if screen.up[j] else 0.0, -corr[j] if screen.down[j] else 0.0)
+                kkts[t] = max(kkts[t], steep - s * limits.l1[j])
             for i in range(which.size):
                 coefs[t, which[i]] = b[i]
                 inside[which[i]] = b[i] != 0.0 or abs(corr_in[i]) >= reach * limits.l1[which[i]]

@@ -152,6 +152,7 @@ class LogisticEngine:
                 intercept[:] = _NEVER
                 intercept[:, fit.scores] = found - (found.mean(1, keepdims=True) if self._num_scores > 1 else 0.0)
         error, mistakes = self._measure(k, coef, intercept)
+        request.solved(num)
         if self._num_scores == 1:
             coef, intercept = coef[:, 0], intercept[:, 0]
         return Solution(coef=coef, intercept=intercept, gap=gaps, kkt=kkts, error=error, mistakes=mistakes)

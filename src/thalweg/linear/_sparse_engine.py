@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from thalweg.core import share_out
-from thalweg.linear._gram_engine import scales
 from thalweg.linear._kernel_sparse import (
     Columns,
     Limits,
@@ -23,7 +22,7 @@ from thalweg.linear._kernel_sparse import (
     take_rows,
 )
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Rows, RowSet
+from thalweg.linear._rows import Rows, RowSet, scales
 from thalweg.linear._solution import Request, Solution
 
 #: singular values of unpenalised inputs below this share of the largest are rounding
@@ -100,6 +99,7 @@ class SparseEngine:
             kkts,
         )
         intercept = problem.to_inputs(coef)
+        request.solved(num)
         return Solution(
             coef=coef,
             intercept=intercept,
@@ -162,7 +162,7 @@ class _Trained:
         data, indices, indptr, root, y = _take(rows, which)
         mean, variance = np.zeros(len(indptr) - 1), np.zeros(len(indptr) - 1)
         moments(data, indices, indptr, root, centred, mean, variance)
-        scale = scales(variance, standardize)
+        scale = scales(variance, mean) if standardize else np.ones(len(variance))
         if standardize:
             scale_columns(data, indptr, scale)
         return cls(
@@ -255,7 +255,9 @@ class _Projected:
         """
         intercept = np.zeros(len(coef))
         weight = float(self.trained.root @ self.trained.root)
-        middle = float(self.trained.root @ (self.trained.root * self.trained.y)) / weight if self.trained.centred else 0.0
+        middle = (
+            float(self.trained.root @ (self.trained.root * self.trained.y)) / weight if self.trained.centred else 0.0
+        )
         for t, each in enumerate(coef):
             support = np.flatnonzero(each)
             if len(self.free):
