@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from thalweg.linear._path import Path, fit_path
@@ -34,6 +35,8 @@ class LinearEstimator(BaseEstimator):
         checked: Any = validate_data(
             self, X, y, accept_sparse="csc", dtype=np.float64, y_numeric=not self._CLASSES, multi_output=False
         )
+        if self._CLASSES:
+            check_classification_targets(checked[1])
         return checked[0], checked[1]
 
     def _common(self) -> dict[str, Any]:
