@@ -255,7 +255,9 @@ class _Projected:
         """
         intercept = np.zeros(len(coef))
         weight = float(self.trained.root @ self.trained.root)
-        middle = float(self.trained.root @ (self.trained.root * self.trained.y)) / weight if self.trained.centred else 0.0
+        middle = (
+            float(self.trained.root @ (self.trained.root * self.trained.y)) / weight if self.trained.centred else 0.0
+        )
         for t, each in enumerate(coef):
             support = np.flatnonzero(each)
             if len(self.free):
