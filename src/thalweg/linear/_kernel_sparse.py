@@ -145,7 +145,8 @@ with kept_in_cache():
                     away = data[t] - total * root[indices[t]]
                     spread += away * away
                 mean[j] = total
-                variance[j] = spread + total * total * max(1.0 - share, 0.0)
+                full = indptr[j + 1] - indptr[j] == root.size  # then no weight is left, whatever rounding says
+                variance[j] = spread + (0.0 if full else total * total * max(1.0 - share, 0.0))
                 if variance[j] <= 1e-24 * squares:  # a column of equal numbers, but for rounding
                     variance[j] = 0.0
 
@@ -367,23 +368,25 @@ with kept_in_cache():
         Returns:
             The largest bound, and the number of columns in near.
         """
-        most, num = 0.0, 0
+        most, num, steep = 0.0, 0, 0
         far, high = screen.way[0], screen.way[1]
         for j in range(corr.size):
             moved = min(screen.norm[j] * (far - screen.far[j]), screen.total[j] * (high - screen.high[j]))
-            bound = (abs(corr[j]) + moved) * screen.inverse[j]
-            if bound >= reach and not inside[j]:
-                found = 0.0
-                for t in range(x.indptr[j], x.indptr[j + 1]):
-                    found += x.data[t] * residual[x.indices[t]]
-                corr[j], screen.far[j], screen.high[j] = found, far, high
-                bound = screen.inverse[j] * max(found if screen.up[j] else 0.0, -found if screen.down[j] else 0.0)
-                if bound >= reach:
-                    near[num] = j
-                    num += 1
-            if bound > most and not inside[j]:
-                most = bound
-        return most, num
+            bound = 0.0 if inside[j] else (abs(corr[j]) + moved) * screen.inverse[j]
+            near[num] = j  # written in any case, and kept by the count: a branch would often be mispredicted
+            num += bound >= reach
+            most = max(most, 0.0 if bound >= reach else bound)
+        for i in range(num):
+            j = near[i]
+            found = 0.0
+            for t in range(x.indptr[j], x.indptr[j + 1]):
+                found += x.data[t] * residual[x.indices[t]]
+            corr[j], screen.far[j], screen.high[j] = found, far, high
+            bound = screen.inverse[j] * max(found if screen.up[j] else 0.0, -found if screen.down[j] else 0.0)
+            most = max(most, bound)
+            near[steep] = j
+            steep += bound >= reach
+        return most, steep
 
     @njit(cache=True, nogil=True, error_model="numpy")
     def _steepest(near, corr, inverse, share, most):
