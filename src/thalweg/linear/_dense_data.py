@@ -125,7 +125,7 @@ class DenseProblem:
         if standardize:
             squares = np.einsum("ij,ij,i->j", data.x, data.x, data.sets[k].train.astype(float))
             variances = squares / weight - (root @ data.x / weight) ** 2
-            scale = scales(variances, data.shift)
+            scale = scales(variances, data.shift, squares / weight)
         return cls(
             number=k,
             weight=weight,

@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.core import share_out
 from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, quadratic_stretch
 from thalweg.linear._penalty import Penalty
-from thalweg.linear._rows import Parts, Rows, RowSet, inverse_of, scales
+from thalweg.linear._rows import ROUNDING, Parts, Rows, RowSet, inverse_of, scales
 from thalweg.linear._solution import Request, Solution
 from thalweg.linear._sums import Sums, sum_parts
 
@@ -23,7 +23,7 @@ class Moments:
     Args:
         gram: (p, p). cross: (p,) of inputs and target. square: of the target.
         mean: (p,) of inputs. target: mean of y; both are of what was shifted, and 0 where not centred.
-        variance: (p,) of inputs, about their means in any case.
+        second: (p,) mean squares of inputs. variance: (p,) of inputs, about their means in any case.
     """
 
     gram: np.ndarray
@@ -31,6 +31,7 @@ class Moments:
     square: float
     mean: np.ndarray
     target: float
+    second: np.ndarray
     variance: np.ndarray
 
     @classmethod
@@ -40,9 +41,19 @@ class Moments:
         mean, target = (sums.x[k] / w, float(sums.y[k] / w)) if centred else (np.zeros_like(sums.x[k]), 0.0)
         gram = sums.xx[k] / w - np.outer(mean, mean)
         square = float(sums.yy[k] / w - target**2)
-        variance = np.diag(sums.xx[k]) / w - (sums.x[k] / w) ** 2
+        second = np.diag(sums.xx[k]) / w
         cross = sums.xy[k] / w - mean * target
-        return cls(gram=gram, cross=cross, square=square, mean=mean, target=target, variance=variance)
+        constant = np.diag(gram) <= ROUNDING * second  # what is left of it would be taken for an input
+        gram[constant] = gram[:, constant] = cross[constant] = 0.0
+        return cls(
+            gram=gram,
+            cross=cross,
+            square=square,
+            mean=mean,
+            target=target,
+            second=second,
+            variance=second - (sums.x[k] / w) ** 2,
+        )
 
     def error(self, coef: np.ndarray, sums: Sums, k: int) -> np.ndarray:
         """Returns the (L,) mean squared errors of fits (L, p) to these moments on the k-th set of other sums."""
@@ -98,7 +109,7 @@ class GramEngine:
         moments = self._moments[k]
         if not self._standardize:
             return np.ones(len(moments.mean))
-        return scales(moments.variance, self._shift.x + moments.mean)
+        return scales(moments.variance, self._shift.x + moments.mean, moments.second)
 
     def _solve(self, k: int, request: Request) -> Solution:
         moments, penalty = self._moments[k], request.penalty

@@ -123,8 +123,8 @@ with kept_in_cache():
         return taken[:num], rows[:num], starts
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def moments(data, indices, indptr, root, centred, mean, variance):
-        """Writes weighted means of columns and their variances; where not centred, 0 and mean squares.
+    def moments(data, indices, indptr, root, mean, variance):
+        """Writes weighted means of columns and their variances.
 
         Args:
             data: (nnz,) multiplied by the root of the weight of the row. indices: (nnz,). indptr: (p + 1,).
@@ -138,17 +138,15 @@ with kept_in_cache():
                 total += data[t] * by
                 squares += data[t] * data[t]
                 share += by * by
-            mean[j], variance[j] = 0.0, squares
-            if centred:
-                spread = 0.0
-                for t in range(indptr[j], indptr[j + 1]):
-                    away = data[t] - total * root[indices[t]]
-                    spread += away * away
-                mean[j] = total
-                full = indptr[j + 1] - indptr[j] == root.size  # then no weight is left, whatever rounding says
-                variance[j] = spread + (0.0 if full else total * total * max(1.0 - share, 0.0))
-                if variance[j] <= 1e-24 * squares:  # a column of equal numbers, but for rounding
-                    variance[j] = 0.0
+            spread = 0.0
+            for t in range(indptr[j], indptr[j + 1]):
+                away = data[t] - total * root[indices[t]]
+                spread += away * away
+            mean[j] = total
+            full = indptr[j + 1] - indptr[j] == root.size  # then no weight is left, whatever rounding says
+            variance[j] = spread + (0.0 if full else total * total * max(1.0 - share, 0.0))
+            if variance[j] <= 1e-24 * squares:  # a column of equal numbers, but for rounding
+                variance[j] = 0.0
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
     def scale_columns(data, indptr, scale):

@@ -11,8 +11,8 @@ from scipy.linalg import pinvh
 
 #: parts for a set, at most; where sets overlap at random, each is summed by itself
 _MOST = 4
-#: an input whose deviation is this share of its mean is constant
-_ROUNDING = 1e-13
+#: an input is constant where its deviation is this share of its mean, or its variance this share of its mean square
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,12 @@ def inverse_of(moments: np.ndarray) -> np.ndarray:
     return np.asarray(pinvh(moments)) if len(moments) else moments
 
 
-def scales(variances: np.ndarray, means: np.ndarray) -> np.ndarray:
+def scales(variances: np.ndarray, means: np.ndarray, squares: np.ndarray | float = 0.0) -> np.ndarray:
     """Returns the (p,) standard deviations of inputs, and 1 for those that do not vary beyond rounding.
 
     Args:
         variances: (p,) as computed. means: (p,) of the inputs as they were given.
+        squares: (p,) means of squares, where the variances are what is left of these.
     """
-    return np.where(variances > (_ROUNDING * means) ** 2, np.sqrt(np.maximum(variances, 0.0)), 1.0)
+    rounding = np.maximum((ROUNDING * means) ** 2, ROUNDING * squares)
+    return np.where(variances > rounding, np.sqrt(np.maximum(variances, 0.0)), 1.0)

@@ -48,7 +48,7 @@ class SparseEngine:
 
     def null_gradient(self, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
         """Returns X'y of the first set with unpenalised columns fitted, (p,), and the scales of the inputs, (p,)."""
-        found = _Projected.of(self._first, penalty).cross
+        found = _Projected.of(self._first, penalty).cross * self._first.scale
         found[penalty.free] = 0.0
         return found, self._first.scale
 
@@ -141,7 +141,7 @@ class _Trained:
         data: (nnz,) entries, divided by the scale. indices: (nnz,). indptr: (p + 1,).
         root: (m,). y: (m,) the target, not multiplied.
         mean: (p,) of inputs in their units; 0 where not centred.
-        variance: (p,) of scaled inputs.
+        variance: (p,) of scaled inputs; their mean square where not centred.
         scale: (p,).
         centred: Whether there is an intercept.
     """
@@ -161,10 +161,12 @@ class _Trained:
         """Returns some rows."""
         data, indices, indptr, root, y = _take(rows, which)
         mean, variance = np.zeros(len(indptr) - 1), np.zeros(len(indptr) - 1)
-        moments(data, indices, indptr, root, centred, mean, variance)
+        moments(data, indices, indptr, root, mean, variance)
         scale = scales(variance, mean) if standardize else np.ones(len(variance))
         if standardize:
             scale_columns(data, indptr, scale)
+        if not centred:
+            mean, variance = np.zeros_like(mean), variance + mean**2
         return cls(
             data=data,
             indices=indices,
