@@ -36,7 +36,7 @@ def test_help_and_import_are_quick(command):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[command, "--help"] for command in ("tune", "train", "study", "landscape", "plan")]
+    [[command, "--help"] for command in ("tune", "train", "study", "landscape", "path", "plan")]
     + [["--help"], ["--version"], ["tuen"]],
 )
 def test_help_loads_nothing_heavy(arguments):
@@ -53,7 +53,7 @@ def test_import_loads_nothing_heavy():
     assert python(code).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["tune", "train", "study", "landscape", "plan", "predict", "show", "runs"])
+@pytest.mark.parametrize("command", ["tune", "train", "study", "landscape", "path", "plan", "predict", "show", "runs"])
 def test_every_command_explains_every_option(command):
     done = thalweg(command, "--help")
     assert done.returncode == 0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core import InputError, check_choice, check_number
+from thalweg.linear._check import check_strengths, check_tol
 
 CHOICES = ("min", "1se")
 
@@ -40,6 +41,11 @@ class PathOptions:
     tol: float | str = 1e-6
 
     def __post_init__(self) -> None:
+        for alpha in self.alpha:
+            check_number("alpha", alpha, least=0, most=1)
+        check_strengths(self.lambda_)
+        check_tol(self.tol)
+        check_number("folds", self.folds, least=2, integer=True)
         check_choice("choose", self.choose, CHOICES)
         check_number("halves", self.halves, least=0, integer=True)
         if self.halves % 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,6 @@ def path(
     rows = np.concatenate([loaded.train.rows, loaded.validation.rows])
     if group is not None and group not in loaded.groups:
         raise InputError("group", "a column that was kept as groups", group, "Pass groups=[...] to load_task.")
-    if control.on_size is not None:
-        control.on_size(options.num_fits)
     columns, used = _columns(loaded)
     found = ask_path(
         np.concatenate([_inputs(loaded.train), _inputs(loaded.validation)])[:, used],
@@ -79,7 +78,7 @@ def path(
         groups=None if group is None else loaded.groups[group][rows],
         seed=seed,
         threads=(plan or default_plan()).threads,
-        on_progress=_progress(control),
+        on_progress=_progress(control, options.num_fits),
     )
     params = _params(loaded, found, used)
     recipe = Recipe(model="linear", widths=())
@@ -112,8 +111,15 @@ def path(
     return result
 
 
-def _progress(control: Control) -> Any:
+def _progress(control: Control, size: int) -> Callable[[int], None]:
+    """Returns what tells the control of fits; the size is told with the first, when all input has been checked."""
+    told = False
+
     def on_progress(num: int) -> None:
+        nonlocal told
+        if not told and control.on_size is not None:
+            control.on_size(size)
+        told = True
         if control.cancelled:
             raise RunError("The path was interrupted; nothing was written.")
         if control.on_progress is not None:
