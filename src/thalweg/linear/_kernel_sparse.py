@@ -240,7 +240,10 @@ with kept_in_cache():
                 gram[k, k] += _LEVEL * trace
             share = np.linalg.solve(gram, np.ones(_SWEEPS))
             found = np.dot(share / share.sum(), history[1:])
-            found = np.minimum(np.maximum(found, limits.lower), limits.upper)
+            for s in range(found.size):
+                # beyond a kink the sweeps go another way
+                kept = found[s] * history[-1, s] > 0.0
+                found[s] = min(max(found[s], limits.lower[s]), limits.upper[s]) if kept else 0.0
         return found
 
     @njit(cache=True, nogil=True, error_model="numpy")
