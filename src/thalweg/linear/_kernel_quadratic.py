@@ -147,7 +147,7 @@ with kept_in_cache():
         return found[:num]
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def room_left(at, move, l1, lower, upper):
+    def _room_left(at, move, l1, lower, upper):
         """Returns the share of a move after which a coordinate is at a kink or a bound; infinite where it never is."""
         if move == 0.0:
             return np.inf
@@ -194,7 +194,7 @@ with kept_in_cache():
         room, first = np.empty(num), np.inf
         for s in range(num):
             j = support[s]
-            room[s] = room_left(coef[j], move[s], l1[j], lower[j], upper[j])
+            room[s] = _room_left(coef[j], move[s], l1[j], lower[j], upper[j])
             first = min(first, room[s])
         if first < 1.0:
             stopped = move * np.minimum(room, 1.0)

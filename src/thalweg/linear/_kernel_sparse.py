@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from thalweg.linear._kernel import MATH, kept_in_cache
-from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, room_left
+from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap
 from thalweg.optim import soft_threshold
 
 #: sweeps over the candidates in a round
@@ -27,8 +27,8 @@ _SWEEPS = 5
 _INNER = 0.3
 #: columns that a working set may grow to at once, where its support is small
 _FEW = 100
-#: steps of conjugate gradients in a round, and the share of the gradient that is enough
-_STEPS, _ENOUGH = 5, 0.1
+#: added to the products of steps, as a share of their trace: as sweeps converge these become dependent
+_LEVEL = 1e-12
 
 _shrink = njit(soft_threshold, inline="always")
 
@@ -218,85 +218,61 @@ with kept_in_cache():
                 _subtract(x, j, new - old, rest, beside)
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def _multiply(x, which, places, by, l2, image, beside, found):
-        """Writes (X'X + diag l2) by, of some columns; image and beside are written on the way."""
-        image[:] = 0.0
-        beside[:] = 0.0
-        for s in range(places.size):
-            _subtract(x, which[places[s]], -by[s], image, beside)
-        for s in range(places.size):
-            found[s] = _product(x, which[places[s]], image, beside) + l2[places[s]] * by[s]
+    def _objective(q, corr, coef, limits):
+        """Returns the objective less its value at 0."""
+        found = 0.0
+        for s in range(coef.size):
+            b = coef[s]
+            found += limits.l1[s] * abs(b) + 0.5 * b * (limits.l2[s] * b - q[s] - corr[s])
+        return found
 
-    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def _conjugate_gradients(x, which, places, right, l2, image, beside):
-        """Returns a step towards the solution of (X'X + diag l2) step = right; each lowers the quadratic more."""
-        step, slope = np.zeros(places.size), right.copy()
-        inverse = np.empty(places.size)
-        for s in range(places.size):
-            curvature = x.norms[which[places[s]]] + l2[places[s]]
-            inverse[s] = 1.0 / curvature if curvature > 0.0 else 0.0
-        towards = inverse * slope
-        image_of = np.empty(places.size)
-        length = np.dot(slope, towards)
-        enough = _ENOUGH * _ENOUGH * length
-        for _ in range(_STEPS):
-            if length <= enough:
-                break
-            _multiply(x, which, places, towards, l2, image, beside, image_of)
-            bend = np.dot(towards, image_of)
-            if bend <= 0.0:
-                break
-            step += (length / bend) * towards
-            slope -= (length / bend) * image_of
-            before = length
-            length = np.dot(inverse * slope, slope)
-            towards = inverse * slope + (length / before) * towards
-        return step
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def _mixed(history, limits):
+        """Returns the mix of coefficients after some sweeps whose step would be shortest; within bounds."""
+        steps = history[1:] - history[:-1]
+        gram = np.dot(steps, steps.T)
+        trace = np.trace(gram)
+        found = history[-1].copy()
+        if trace > 0.0:
+            for k in range(_SWEEPS):
+                gram[k, k] += _LEVEL * trace
+            share = np.linalg.solve(gram, np.ones(_SWEEPS))
+            found = np.dot(share / share.sum(), history[1:])
+            for s in range(found.size):
+                # beyond a kink the sweeps go another way
+                kept = found[s] * history[-1, s] > 0.0
+                found[s] = min(max(found[s], limits.lower[s]), limits.upper[s]) if kept else 0.0
+        return found
 
-    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def move_support(x, which, coef, corr, limits, rest, beside):
-        """Moves the support towards the minimum of its quadratic; changes coef, rest and beside.
-
-        Coefficients that would change sign stop at 0 and others at bounds, all where that lowers the objective, else
-        the step ends with the first of them.
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def accelerate(x, which, q, corr, coef, limits, history, rest, beside):
+        """Goes on to a mix of the coefficients after some sweeps, if that lowers the objective; returns whether.
 
         Args:
-            which: (m,). coef: (m,). corr: (m,) X'(y - X b). limits: Of (m,).
-            rest: (n,). beside: (k,).
+            which: (m,) columns. q: (m,). corr: (m,) changed. coef: (m,) changed. limits: Of (m,).
+            history: (_SWEEPS + 1, m) coefficients before and after each of the last sweeps.
+            rest: (n,) changed. beside: (k,) changed.
+
+        References:
+            Bertrand and Massias, Anderson acceleration of coordinate descent, 2021, algorithm 2.
         """
-        places = np.flatnonzero((coef != 0.0) & (coef > limits.lower) & (coef < limits.upper))
-        num = places.size
-        if num == 0:
-            return
-        right, room = np.empty(num), np.empty(num)
-        for s in range(num):
-            b = places[s]
-            right[s] = corr[b] - limits.l2[b] * coef[b] - np.sign(coef[b]) * limits.l1[b]
-        image, aside, image_of = np.empty(rest.size), np.empty(beside.size), np.empty(num)
-        step = _conjugate_gradients(x, which, places, right, limits.l2, image, aside)
-        first = 1.0
-        for s in range(num):
-            b = places[s]
-            room[s] = room_left(coef[b], step[s], limits.l1[b], limits.lower[b], limits.upper[b])
-            first = min(first, room[s])
-        stopped = step * np.minimum(room, 1.0)
-        _multiply(x, which, places, stopped, limits.l2, image, aside, image_of)
-        lowers = 0.5 * np.dot(stopped, image_of) <= np.dot(right, stopped)
-        for s in range(num):
-            b = places[s]
-            share = min(room[s], 1.0) if lowers else first
-            end = coef[b] + share * step[s]
-            if room[s] <= share:  # exactly there, not by rounding
-                end = 0.0 if coef[b] * step[s] < 0.0 else (limits.upper[b] if step[s] > 0.0 else limits.lower[b])
-            _subtract(x, which[b], end - coef[b], rest, beside)
-            coef[b] = end
+        mixed, trial = _mixed(history, limits), corr.copy()
+        rest_before, beside_before = rest.copy(), beside.copy()
+        for s in range(which.size):
+            if mixed[s] != coef[s]:
+                _subtract(x, which[s], mixed[s] - coef[s], rest, beside)
+        products(x, which, rest, beside, trial)
+        if _objective(q, trial, mixed, limits) < _objective(q, corr, coef, limits):
+            coef[:], corr[:] = mixed, trial
+            return True
+        rest[:], beside[:] = rest_before, beside_before
+        return False
 
     @njit(cache=True, nogil=True)
     def solve_within(x, which, q, corr, coef, square, limits, tol, max_rounds, rest, beside):
         """Lowers the objective over a working set until its gap is at most `tol`; returns the number of rounds.
 
-        A round is some sweeps over what is not 0 or violates its condition there; from the second on, a step of the
-        support goes before them.
+        A round is some sweeps over what is not 0 or violates its condition there; between rounds they are accelerated.
 
         Args:
             which: (m,) columns. q: (m,) X'y. corr: (m,) changed with b. coef: (m,) changed. square: y'y.
@@ -305,16 +281,19 @@ with kept_in_cache():
             max_rounds: At most so many.
             rest: (n,) changed with b. beside: (k,) likewise.
         """
+        l1, l2, lower, upper = limits.l1, limits.l2, limits.lower, limits.upper
+        history = np.empty((_SWEEPS + 1, coef.size))
         for used in range(max_rounds):
-            gap = quadratic_gap(q, corr, coef, square, limits.l1, limits.l2, limits.lower, limits.upper, 0.0)
+            gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, 0.0)
+            if gap > tol and used > 0 and accelerate(x, which, q, corr, coef, limits, history, rest, beside):
+                gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, 0.0)
             if gap <= tol:
                 return used
-            if used > 0:
-                move_support(x, which, coef, corr, limits, rest, beside)
-                products(x, which, rest, beside, corr)
-            places = np.flatnonzero((coef != 0.0) | (np.abs(corr) > limits.l1))
-            for _ in range(_SWEEPS):
+            places = np.flatnonzero((coef != 0.0) | (np.abs(corr) > l1))
+            history[0] = coef
+            for k in range(_SWEEPS):
                 sweep_columns(x, which, places, coef, limits, rest, beside)
+                history[k + 1] = coef
             products(x, which, rest, beside, corr)
         return max_rounds
 

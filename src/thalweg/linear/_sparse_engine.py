@@ -1,4 +1,4 @@
-"""Least squares with sparse inputs, which are never made dense: centred, scaled and projected in the mind only."""
+"""Least squares with sparse inputs, which are never made dense: the solver centres and projects as it goes."""
 
 from __future__ import annotations
 
@@ -256,10 +256,8 @@ class _Projected:
             (L,) intercepts.
         """
         intercept = np.zeros(len(coef))
-        weight = float(self.trained.root @ self.trained.root)
-        middle = (
-            float(self.trained.root @ (self.trained.root * self.trained.y)) / weight if self.trained.centred else 0.0
-        )
+        root = self.trained.root
+        middle = float(root**2 @ self.trained.y) if self.trained.centred else 0.0
         for t, each in enumerate(coef):
             support = np.flatnonzero(each)
             if len(self.free):
