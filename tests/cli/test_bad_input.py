@@ -60,7 +60,7 @@ CASES = [
     ("path diabetes --folds 1 --out new", "folds must be a whole number at least 2, got 1"),
     ("path diabetes --choose best --out new", "choose must be a known name, got 'best'. Known: 1se, min"),
     ("path diabetes --halves 3 --out new", "halves must be an even number: they are drawn in pairs, got 3"),
-    ("path diabetes --unpenalised agee --out new", "unpenalised must be a column that is an input, got 'agee'. Did you mean"),
+    ("path diabetes --unpenalised agee --out new", "unpenalised must be a column that is an input, got 'agee'"),
     ("path diabetes --unpenalised age --nonnegative --out new", "nonnegative must be left out beside unpenalised"),
     ("path diabetes --tol quick --out new", "--tol must be a number, or numbers joined by commas, got 'quick'"),
     ("path diabetes --group sexx --out new", "sexx"),
