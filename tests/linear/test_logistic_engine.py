@@ -1,5 +1,7 @@
 """Paths of classes against SciPy, scikit-learn and optimality itself, on random problems of every shape."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,13 +25,13 @@ def scores_of(x, coef, intercept, num_classes):
 
 def losses(x, y, coef, intercept, num_classes):
     scores = scores_of(x, coef, intercept, num_classes)
-    return logsumexp(scores, axis=1) - scores[np.arange(len(y)), y.astype(int)]
+    return np.asarray(logsumexp(scores, axis=1)) - scores[np.arange(len(y)), y.astype(int)]
 
 
 def objective(x, y, weights, coef, intercept, strength, penalty, scale=1.0):
     num_classes = max(2, len(np.atleast_2d(coef)))
     value = penalty.value(np.atleast_2d(coef) * scale, strength)
-    return weights @ losses(x, y, coef, intercept, num_classes) + value
+    return float(weights @ losses(x, y, coef, intercept, num_classes)) + value
 
 
 def minimum(x, y, weights, strength, penalty, num_classes, intercept):
@@ -236,6 +238,8 @@ def test_folds_are_fits_of_their_own(kind, num_classes):
         if each.test is None:
             assert held.error is None
             continue
+        assert held.error is not None
+        assert held.mistakes is not None
         for k in range(4):
             left, target = x[each.test], y[each.test]
             deviance = 2 * losses(left, target, held.coef[k], held.intercept[k], num_classes).mean()
@@ -256,6 +260,8 @@ def test_a_class_that_a_fold_has_not_seen_is_never_expected(num_classes):
     assert (found.gap <= 1e-10).all()
     scores = scores_of(x, found.coef[1], found.intercept[1], num_classes)
     assert (softmax(scores, axis=1)[:, -1] < 1e-12).all()
+    assert found.error is not None
+    assert found.mistakes is not None
     assert np.isfinite(found.error).all()
     assert (found.error > 10).all()  # three of five rows are a surprise
     assert (found.mistakes >= 0.6).all()
@@ -287,8 +293,8 @@ def test_a_start_near_the_solution_leaves_nothing_to_do():
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_the_null_gradient_gives_the_strength_at_which_the_first_input_enters(kind):
-    x, y = load_breast_cancer(return_X_y=True)
-    y = y.astype(float)
+    data: Any = load_breast_cancer()
+    x, y = data.data, data.target.astype(float)
     inputs = sparse.csc_array(x) if kind == "sparse" else x
     built = engine(inputs, y, 2, standardize=True)
     gradient, scale = built.null_gradient(plain(30))

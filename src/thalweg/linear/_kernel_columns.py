@@ -16,7 +16,7 @@ from thalweg.linear._kernel import MATH, kept_in_cache
 
 #: rows that are weighted and multiplied at a time: they stay in cache
 _CHUNK = 512
-_OPTIONS = {"nogil": True, "fastmath": MATH, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "fastmath": MATH, "error_model": "numpy"}
 
 
 def correlate(x: Any, columns: np.ndarray, values: np.ndarray, found: np.ndarray) -> None:
