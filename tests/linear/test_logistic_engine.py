@@ -1,5 +1,7 @@
 """Paths of classes against SciPy, scikit-learn and optimality itself, on random problems of every shape."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,13 +22,13 @@ def scores_of(x, coef, intercept, num_classes):
 
 def losses(x, y, coef, intercept, num_classes):
     scores = scores_of(x, coef, intercept, num_classes)
-    return logsumexp(scores, axis=1) - scores[np.arange(len(y)), y.astype(int)]
+    return np.asarray(logsumexp(scores, axis=1)) - scores[np.arange(len(y)), y.astype(int)]
 
 
 def objective(x, y, weights, coef, intercept, strength, penalty, scale=1.0):
     num_classes = max(2, len(np.atleast_2d(coef)))
     value = penalty.value(np.atleast_2d(coef) * scale, strength)
-    return weights @ losses(x, y, coef, intercept, num_classes) + value
+    return float(weights @ losses(x, y, coef, intercept, num_classes)) + value
 
 
 def minimum(x, y, weights, strength, penalty, num_classes, intercept):
@@ -132,3 +134,172 @@ def test_no_other_solver_finds_a_lower_objective(seed, n, p, num_classes, alpha,
         assert ours <= theirs + 1e-9 * null
         # ours is certified, so theirs is not lower by more than the gap; an absent class has no finite intercept there
         assert theirs >= ours - 1e-8 * null
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_large_working_sets_go_without_a_gram(kind, num_classes, alpha):
+    rng = np.random.default_rng(5)
+    x, y = problem(rng, 40, 500, num_classes)
+    x *= rng.uniform(size=x.shape) < (1.0 if kind == "dense" else 0.1)
+    weights, strengths, penalty = np.full(40, 1 / 40), np.array([0.1, 0.05, 0.02]), plain(500, alpha)
+    inputs = x if kind == "dense" else sparse.csc_array(x)
+    found = solve(inputs, y, num_classes, penalty, strengths, tol=1e-9)[0]
+    assert (found.gap <= 1e-9).all()
+    if alpha == 0:
+        assert np.count_nonzero(found.coef[0]) > 300
+    ours = objective(x, y, weights, found.coef[2], found.intercept[2], strengths[2], penalty)
+    assert ours <= minimum(x, y, weights, strengths[2], penalty, num_classes, True) + 1e-8
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_coefficients_are_those_of_scikit_learn(num_classes, l1_ratio):
+    x, y = problem(np.random.default_rng(6), 200, 6, num_classes)
+    strength = 0.03
+    found = solve(x, y, num_classes, plain(6, l1_ratio), [0.1, strength], tol=1e-13)[0]
+    solver = "saga" if l1_ratio else "newton-cg"
+    theirs = LogisticRegression(
+        C=1 / (200 * strength), l1_ratio=l1_ratio, solver=solver, tol=1e-11, max_iter=200_000
+    ).fit(x, y)
+    np.testing.assert_allclose(np.atleast_2d(found.coef[1]), theirs.coef_, atol=1e-5)
+    shift = theirs.intercept_.mean() if num_classes > 2 else 0.0
+    np.testing.assert_allclose(found.intercept[1], theirs.intercept_ - shift, atol=2e-5)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_random_change_lowers_the_objective(seed, kind, num_classes):
+    rng = np.random.default_rng(seed)
+    n, p = 60, 20
+    x, y = problem(rng, n, p, num_classes)
+    weights = rng.uniform(0, 1, n) * (rng.uniform(size=n) < 0.8)
+    weights /= weights.sum()
+    lower, upper = np.where(rng.uniform(size=p) < 0.3, 0.0, -np.inf), np.where(rng.uniform(size=p) < 0.3, 0.1, np.inf)
+    factors = rng.uniform(0.5, 2, p)
+    factors[:2], lower[:2], upper[:2] = 0.0, -np.inf, np.inf
+    penalty = plain(p, 0.7, factors=factors, lower=lower, upper=upper)
+    strengths = [0.1, 0.02]
+    inputs = sparse.csc_array(x) if kind == "sparse" else x
+    found = solve(inputs, y, num_classes, penalty, strengths, weights=weights, standardize=True, tol=1e-11)[0]
+    assert (found.gap <= 1e-11).all()
+    assert (found.coef[..., :2] != 0).all()
+    scale = np.sqrt(weights @ (x - weights @ x) ** 2)
+    for k, strength in enumerate(strengths):
+        b, b0 = found.coef[k], found.intercept[k]
+        assert ((b >= lower - 1e-15) & (b <= upper + 1e-15)).all()
+        best = objective(x, y, weights, b, b0, strength, penalty, scale)
+        for _ in range(200):
+            size = 10 ** rng.uniform(-6, 0)
+            moved = np.clip(b + size * rng.standard_normal(b.shape) * (rng.uniform(size=p) < 0.3), lower, upper)
+            moved0 = b0 + size * rng.standard_normal(np.shape(b0))
+            assert objective(x, y, weights, moved, moved0, strength, penalty, scale) >= best - 1e-9 * best
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gap_bounds_what_is_left(seed, num_classes, alpha):
+    rng = np.random.default_rng(seed)
+    x, y = problem(rng, 40, 50, num_classes)
+    weights, penalty = np.full(40, 1 / 40), plain(50, alpha)
+    null = objective(x, y, weights, np.zeros((num_classes if num_classes > 2 else 1, 50)), 0.0, 0.0, penalty)
+    for strength in (0.1, 0.01):
+        best = solve(x, y, num_classes, penalty, [strength], tol=1e-12)[0]
+        least = objective(x, y, weights, best.coef[0], best.intercept[0], strength, penalty)
+        left = []
+        for rounds in range(1, 6):
+            rough = solve(x, y, num_classes, penalty, [strength], tol=1e-12, max_rounds=rounds)[0]
+            value = objective(x, y, weights, rough.coef[0], rough.intercept[0], strength, penalty)
+            # the gap is a share of the objective with the best intercept alone, which is a little less than this null
+            assert rough.gap[0] * null >= value - least - 1e-12
+            left.append(value - least)
+        assert left[0] > 1e-9
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_folds_are_fits_of_their_own(kind, num_classes):
+    rng = np.random.default_rng(4)
+    x, y = problem(rng, 80, 30, num_classes)
+    fold = rng.integers(0, 4, 80)
+    sets = [RowSet.whole(80), *(RowSet(train=fold != k, test=fold == k) for k in range(4))]
+    strengths = [0.2, 0.1, 0.05, 0.02]
+    inputs = sparse.csc_array(x) if kind == "sparse" else x
+    together = solve(inputs, y, num_classes, plain(30, 0.8), strengths, sets=sets, standardize=True, threads=2)
+    for each, held in zip(sets, together, strict=True):
+        alone = solve(inputs[each.train], y[each.train], num_classes, plain(30, 0.8), strengths, standardize=True)[0]
+        np.testing.assert_allclose(held.coef, alone.coef, rtol=1e-3, atol=1e-4)
+        if each.test is None:
+            assert held.error is None
+            continue
+        assert held.error is not None
+        assert held.mistakes is not None
+        for k in range(4):
+            left, target = x[each.test], y[each.test]
+            deviance = 2 * losses(left, target, held.coef[k], held.intercept[k], num_classes).mean()
+            scores = scores_of(left, held.coef[k], held.intercept[k], num_classes)
+            np.testing.assert_allclose(held.error[k], deviance)
+            np.testing.assert_allclose(held.mistakes[k], (scores.argmax(1) != target).mean())
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 4])
+def test_a_class_that_a_fold_has_not_seen_is_never_expected(num_classes):
+    rng = np.random.default_rng(7)
+    x, y = problem(rng, 50, 5, num_classes)
+    y[y == num_classes - 1] = 0.0
+    y[:3] = num_classes - 1
+    held_out = np.arange(50) < 5
+    sets = [RowSet(train=~held_out, test=held_out)]
+    found = solve(x, y, num_classes, plain(5), [0.1, 0.01], sets=sets)[0]
+    assert (found.gap <= 1e-10).all()
+    scores = scores_of(x, found.coef[1], found.intercept[1], num_classes)
+    assert (softmax(scores, axis=1)[:, -1] < 1e-12).all()
+    assert found.error is not None
+    assert found.mistakes is not None
+    assert np.isfinite(found.error).all()
+    assert (found.error > 10).all()  # three of five rows are a surprise
+    assert (found.mistakes >= 0.6).all()
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_separable_classes_at_small_strengths(num_classes):
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((60, 100))
+    y = np.arange(60.0) % num_classes
+    x[:, 0] += 10 * y
+    for start in (None, np.zeros((num_classes if num_classes > 2 else 1, 100))):
+        found = solve(x, y, num_classes, plain(100), np.geomspace(0.1, 1e-6, 6), tol=1e-8, start=start)[0]
+        assert (found.gap <= 1e-8).all()
+        assert (found.gap >= -1e-12).all()
+    cold = solve(x, y, num_classes, plain(100), [1e-6], tol=1e-8)[0]
+    weights = np.full(60, 1 / 60)
+    values = [objective(x, y, weights, f.coef[-1], f.intercept[-1], 1e-6, plain(100)) for f in (found, cold)]
+    assert abs(values[0] - values[1]) <= 2e-8
+
+
+def test_a_start_near_the_solution_leaves_nothing_to_do():
+    x, y = problem(np.random.default_rng(9), 100, 20, 3)
+    found = solve(x, y, 3, plain(20), [0.05], tol=1e-12)[0]
+    again = solve(x, y, 3, plain(20), [0.05], tol=1e-6, max_rounds=1, start=found.coef[0])[0]
+    assert again.gap[0] <= 1e-6
+    np.testing.assert_allclose(again.coef, found.coef, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_null_gradient_gives_the_strength_at_which_the_first_input_enters(kind):
+    data: Any = load_breast_cancer()
+    x, y = data.data, data.target.astype(float)
+    inputs = sparse.csc_array(x) if kind == "sparse" else x
+    built = engine(inputs, y, 2, standardize=True)
+    gradient, scale = built.null_gradient(plain(30))
+    np.testing.assert_allclose(scale, x.std(0))
+    np.testing.assert_allclose(gradient, (x - x.mean(0)).T @ y / len(y), rtol=1e-8)
+    highest = np.abs(gradient / scale).max()
+    request = Request(penalty=plain(30), strengths=highest * np.array([1.001, 0.999, 0.01]), tol=1e-8)
+    found = built.solve(request)[0]
+    assert [np.count_nonzero(each) for each in found.coef[:2]] == [0, 1]
+    assert (found.gap <= 1e-8).all()
+    assert (found.kkt[:2] <= 1e-3 * highest).all()

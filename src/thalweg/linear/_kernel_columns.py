@@ -16,7 +16,7 @@ from thalweg.linear._kernel import MATH, kept_in_cache
 
 #: rows that are weighted and multiplied at a time: they stay in cache
 _CHUNK = 512
-_OPTIONS = {"nogil": True, "fastmath": MATH, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "fastmath": MATH, "error_model": "numpy"}
 
 
 def correlate(x: Any, columns: np.ndarray, values: np.ndarray, found: np.ndarray) -> None:
@@ -164,5 +164,115 @@ def _second_moments(x, scores, columns, last, curve, beside):
             for s in range(starts[j], starts[j + 1]):
                 lines[:, indices[s]] = 0.0
         return found
+
+    return dense if isinstance(x, types.Array) else csc
+
+
+def slope_of(x: Any, column: int, by: np.ndarray, values: np.ndarray, less: np.ndarray) -> float:
+    """Returns the sum over rows of x_ij by_i (values_i - less_i).
+
+    Args:
+        x: Columns. column: j.
+        by: (n,). values: (n,). less: (n,).
+    """
+    raise NotImplementedError
+
+
+@overload(slope_of, jit_options=_OPTIONS)
+def _slope_of(x, column, by, values, less):
+    def dense(x, column, by, values, less):
+        line, total = x[column], 0.0
+        for i in range(by.size):
+            total += line[i] * by[i] * (values[i] - less[i])
+        return total
+
+    def csc(x, column, by, values, less):
+        data, indices, starts = x
+        total = 0.0
+        for t in range(starts[column], starts[column + 1]):
+            i = indices[t]
+            total += data[t] * by[i] * (values[i] - less[i])
+        return total
+
+    return dense if isinstance(x, types.Array) else csc
+
+
+def add_column(x: Any, column: int, share: float, values: np.ndarray, by: np.ndarray, also: np.ndarray) -> None:
+    """Adds share x_ij to values_i, and by_i times that to also_i.
+
+    Args:
+        x: Columns. column: j. share: A number.
+        values: (n,) changed. by: (n,). also: (n,) changed.
+    """
+    raise NotImplementedError
+
+
+@overload(add_column, jit_options=_OPTIONS)
+def _add_column(x, column, share, values, by, also):
+    def dense(x, column, share, values, by, also):
+        line = x[column]
+        for i in range(by.size):
+            values[i] += share * line[i]
+            also[i] += share * line[i] * by[i]
+
+    def csc(x, column, share, values, by, also):
+        data, indices, starts = x
+        for t in range(starts[column], starts[column + 1]):
+            i = indices[t]
+            values[i] += share * data[t]
+            also[i] += share * data[t] * by[i]
+
+    return dense if isinstance(x, types.Array) else csc
+
+
+def squares_of(x: Any, column: int, by: np.ndarray) -> float:
+    """Returns the sum over rows of by_i x_ij^2.
+
+    Args:
+        x: Columns. column: j. by: (n,).
+    """
+    raise NotImplementedError
+
+
+@overload(squares_of, jit_options=_OPTIONS)
+def _squares_of(x, column, by):
+    def dense(x, column, by):
+        line, total = x[column], 0.0
+        for i in range(by.size):
+            total += by[i] * line[i] * line[i]
+        return total
+
+    def csc(x, column, by):
+        data, indices, starts = x
+        total = 0.0
+        for t in range(starts[column], starts[column + 1]):
+            total += by[indices[t]] * data[t] * data[t]
+        return total
+
+    return dense if isinstance(x, types.Array) else csc
+
+
+def sweeps_pay(x: Any, columns: np.ndarray) -> bool:
+    """Returns whether sweeps that go through the columns cost less than second moments of them and their factors.
+
+    A sweep reads every entry, about 60 times in all; sums of products run several times as fast in arrays.
+
+    Args:
+        x: Columns. columns: (m,) which.
+    """
+    raise NotImplementedError
+
+
+@overload(sweeps_pay, jit_options=_OPTIONS)
+def _sweeps_pay(x, columns):
+    def dense(x, columns):
+        m, n = float(columns.size), float(x.shape[1])
+        return m / 10.0 + m * m / (12.0 * n) > 250.0
+
+    def csc(x, columns):
+        entries, m = 1.0, float(columns.size)
+        for j in columns:
+            entries += x[2][j + 1] - x[2][j]
+        return m + m * m * m / (12.0 * entries) > 250.0
 
     return dense if isinstance(x, types.Array) else csc

@@ -14,9 +14,10 @@ import numpy as np
 from numba import njit
 
 from thalweg.linear._kernel import MATH, kept_in_cache
-from thalweg.linear._kernel_columns import add_columns, second_moments
+from thalweg.linear._kernel_columns import add_columns, second_moments, sweeps_pay
 from thalweg.linear._kernel_likelihood import beside_of, refresh
 from thalweg.linear._kernel_quadratic import kkt_violation, newton, sweep
+from thalweg.linear._kernel_sweeps import minimise_by_sweeps
 
 #: rounds on one quadratic, at most; and the share of its first violation at which it is left
 _QUADRATIC_ROUNDS, _QUADRATIC_SHARE = 30, 1e-4
@@ -104,19 +105,25 @@ with kept_in_cache():
     def step(problem, strength, state, loss, columns):
         """Makes one proximal Newton step from a settled state; returns the loss and whether anything moved."""
         scores, which, free = _coordinates(problem, strength, state, columns)
-        hessian = second_moments(problem.x, scores, which, free, state.curve, beside_of(problem, state))
         beside, held = np.flatnonzero(free), np.flatnonzero(~free)
-        across = _block(hessian, beside, held)
-        carried = np.dot(state.inverse, across)
-        gram = _block(hessian, held, held) - np.dot(across.T, carried)
         coef, corr, tangent = np.empty(held.size), np.empty(held.size), np.zeros(held.size)
         for t in range(held.size):
             coef[t] = state.coef[scores[held[t]], which[held[t]]]
             corr[t] = state.corr[scores[held[t]], which[held[t]]]
         old, penalised = coef.copy(), which[held]
         l1, l2 = strength * problem.l1[penalised], strength * problem.l2[penalised]
-        if held.size > 0:
-            _minimise(gram, corr, coef, l1, l2, problem.lower[penalised], problem.upper[penalised], tangent)
+        lower, upper = problem.lower[penalised], problem.upper[penalised]
+        if sweeps_pay(problem.x, penalised):
+            carried = minimise_by_sweeps(
+                problem, state, scores[beside], which[beside], scores[held], penalised, corr, coef, l1, l2, lower, upper
+            )
+        else:
+            hessian = second_moments(problem.x, scores, which, free, state.curve, beside_of(problem, state))
+            across = _block(hessian, beside, held)
+            carried = np.dot(state.inverse, across)
+            if held.size > 0:
+                gram = _block(hessian, held, held) - np.dot(across.T, carried)
+                _minimise(gram, corr, coef, l1, l2, lower, upper, tangent)
         move = np.empty(scores.size)
         move[held], move[beside] = coef - old, state.shift - np.dot(carried, coef - old)
         state.tangent[:] = 0.0

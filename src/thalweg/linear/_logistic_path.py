@@ -67,6 +67,8 @@ def solve_path(
     before, loss = float(strengths[0]), refresh(problem, state)
     for t, strength in enumerate(map(float, strengths)):
         loss, gaps[t] = _solve(problem, state, strength, before, loss, tol, max_rounds)
+        if t > 0 and not state.tangent.any():  # sweeps give none: the line through the last two solutions stands in
+            state.tangent[:] = (state.coef - coefs[t - 1]) * strength / (before - strength)
         before, coefs[t] = strength, state.coef
         limits = (strength * problem.l1, strength * problem.l2, problem.lower, problem.upper, unit)
         kkts[t] = max(kkt_violation(corr, coef, *limits) for corr, coef in zip(state.corr, state.coef, strict=True))
