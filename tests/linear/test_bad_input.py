@@ -41,7 +41,7 @@ HOLED = sparse.csc_array(np.where(X > 1, np.nan, np.where(X > 0, X, 0.0)))
         ({"upper": -1}, "upper must be at least 0"),
         ({"tol": 0}, "tol must be a number above 0 and below 1"),
         ({"tol": "slow"}, "tol must be a known name"),
-        ({"start": [1.0]}, "start must be 3 coefficients"),
+        ({"start": [1.0]}, r"start must be coefficients of shape \(3,\)"),
         ({"threads": 0}, "threads must be"),
         ({"max_rounds": 0}, "max_rounds must be"),
     ],

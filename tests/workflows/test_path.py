@@ -81,6 +81,13 @@ def test_classes(name, tmp_path):
     assert {"prediction"} <= set(found.columns)
 
 
+def test_two_classes_with_an_output_each(tmp_path):
+    task = load_task("breast-cancer", kind="multiclass")
+    result = path(task, PathOptions(lambda_=10, folds=3, halves=0), out=tmp_path / "run")
+    assert result.answer.data["family"] == "binomial"
+    assert result.test.mean > 0.9
+
+
 def load_frame(name):
     import polars as pl
     from sklearn import datasets

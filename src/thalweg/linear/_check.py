@@ -98,6 +98,8 @@ def _classes(target: np.ndarray, family: str) -> tuple[np.ndarray, np.ndarray]:
     classes, numbers = np.unique(target, return_inverse=True)
     if family == "binomial" and len(classes) != 2:
         raise InputError("y", "of two classes for binomial", f"{len(classes)} classes", "Use family='multinomial'.")
+    if family == "multinomial" and len(classes) == 2:
+        raise InputError("y", "of at least three classes for multinomial", "2 classes", "Use family='binomial'.")
     if len(classes) < 2:
         raise InputError("y", "of at least two classes", f"{len(classes)} class")
     if target.dtype.kind == "f" and len(classes) > max(20, len(target) // 2):
@@ -180,15 +182,15 @@ def _rise(values: np.ndarray) -> str:
     return f"{values[k]:g} before {values[k + 1]:g}"
 
 
-def check_start(start: Any, num: int) -> np.ndarray:
-    """Returns (p,) coefficients.
+def check_start(start: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns coefficients of a shape.
 
     Raises:
-        InputError: where there are not p of them.
+        InputError: where they are not of that shape.
     """
     found = _numbers("start", np.asarray(start))
-    if found.shape != (num,):
-        raise InputError("start", f"{num:,} coefficients", found.shape)
+    if found.shape != shape:
+        raise InputError("start", f"coefficients of shape {shape}", found.shape)
     return found
 
 

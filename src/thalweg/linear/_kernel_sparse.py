@@ -18,13 +18,15 @@ import numpy as np
 from numba import njit
 
 from thalweg.linear._kernel import MATH, kept_in_cache
-from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap
+from thalweg.linear._kernel_quadratic import kkt_violation, quadratic_gap, solve_quadratic
 from thalweg.optim import soft_threshold
 
 #: sweeps over the candidates in a round
 _SWEEPS = 5
 #: the gap to reach within a working set, as a share of what is left to reach over all columns
 _INNER = 0.3
+#: rounds after which working sets of at most so many columns go on by Newton steps
+_PATIENCE, _MOST = 12, 1500
 #: columns that a working set may grow to at once, where its support is small
 _FEW = 100
 #: added to the products of steps, as a share of their trace: as sweeps converge these become dependent
@@ -268,11 +270,48 @@ with kept_in_cache():
         rest[:], beside[:] = rest_before, beside_before
         return False
 
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def _gram_of(x, which, num_rows):
+        """Returns the (m, m) products of some columns of X."""
+        found, line = np.empty((which.size, which.size)), np.zeros(num_rows)
+        for s in range(which.size):
+            j = which[s]
+            for t in range(x.indptr[j], x.indptr[j + 1]):
+                line[x.indices[t]] = x.data[t]
+            for r in range(s + 1):
+                i, total = which[r], 0.0
+                for t in range(x.indptr[i], x.indptr[i + 1]):
+                    total += x.data[t] * line[x.indices[t]]
+                for k in range(x.side.shape[1]):
+                    total -= x.side[i, k] * x.side[j, k]
+                found[s, r] = total
+                found[r, s] = total
+            for t in range(x.indptr[j], x.indptr[j + 1]):
+                line[x.indices[t]] = 0.0
+        return found
+
+    @njit(cache=True, nogil=True)
+    def solve_by_gram(x, which, q, corr, coef, square, limits, tol, max_rounds, rest, beside):
+        """Lowers the objective by Newton steps on the support, which sweeps alone reach slowly if columns are alike.
+
+        Args:
+            which: (m,). q: (m,). corr: (m,) changed with b. coef: (m,) changed. square: y'y.
+            limits: Of (m,). tol: In units of the objective. max_rounds: At most so many.
+            rest: (n,) changed with b. beside: (k,) likewise.
+        """
+        before, tangent = coef.copy(), np.zeros(coef.size)
+        gram, limit = _gram_of(x, which, rest.size), (limits.l1, limits.l2, limits.lower, limits.upper)
+        solve_quadratic(gram, q, corr, coef, square, *limit, 0.0, tol, max_rounds, tangent)
+        for s in range(which.size):
+            if coef[s] != before[s]:
+                _subtract(x, which[s], coef[s] - before[s], rest, beside)
+
     @njit(cache=True, nogil=True)
     def solve_within(x, which, q, corr, coef, square, limits, tol, max_rounds, rest, beside):
         """Lowers the objective over a working set until its gap is at most `tol`; returns the number of rounds.
 
         A round is some sweeps over what is not 0 or violates its condition there; between rounds they are accelerated.
+        Where they are slow, Newton steps end it.
 
         Args:
             which: (m,) columns. q: (m,) X'y. corr: (m,) changed with b. coef: (m,) changed. square: y'y.
@@ -289,6 +328,10 @@ with kept_in_cache():
                 gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, 0.0)
             if gap <= tol:
                 return used
+            if used >= _PATIENCE and which.size <= _MOST:
+                solve_by_gram(x, which, q, corr, coef, square, limits, tol, max_rounds - used, rest, beside)
+                products(x, which, rest, beside, corr)
+                return used + 1
             places = np.flatnonzero((coef != 0.0) | (np.abs(corr) > l1))
             history[0] = coef
             for k in range(_SWEEPS):

@@ -135,7 +135,7 @@ def fit_path(
         lower: (p,), or one number, at most 0: bounds of the coefficients. upper: at least 0.
         tol: Gap to reach; `fast` stands for 1e-3, what other solvers stop at by default.
         max_rounds: Of work at every strength; where they run out, the gap that was reached is given, with a warning.
-        start: (p,) coefficients to start from, near the solution for the first strength.
+        start: (p,), or (C, p) for multinomial, coefficients to start from, near the solution for the first strength.
         threads: Cores to use; default is all.
 
     Returns:
@@ -164,7 +164,8 @@ def fit_path(
     strengths, ratio = check_strengths(lambda_), check_ratio(lambda_min_ratio, rows.shape)
     limit = check_tol(tol)
     check_number("max_rounds", max_rounds, least=1, integer=True)
-    begin = None if start is None else check_start(start, rows.shape[1])
+    shape = (len(classes), rows.shape[1]) if classes is not None and family == "multinomial" else (rows.shape[1],)
+    begin = None if start is None else check_start(start, shape)
     setting = Setting(intercept=intercept, standardize=standardize, threads=check_threads(threads))
     engine = Engines(rows, [RowSet.whole(rows.shape[0])], setting, classes).of(penalty)
     if isinstance(strengths, int):

@@ -73,7 +73,7 @@ def path(
         np.concatenate([_target(loaded, loaded.train), _target(loaded, loaded.validation)]),
         columns,
         options,
-        family=_FAMILIES[loaded.kind],
+        family=_FAMILIES["binary" if len(loaded.classes) == 2 else loaded.kind],
         classes=loaded.classes,
         groups=None if group is None else loaded.groups[group][rows],
         seed=seed,
@@ -162,6 +162,8 @@ def _params(task: Task, found: Found, used: np.ndarray) -> dict[str, np.ndarray]
     if task.kind == "regression":
         deviation, mean = task.preparation.target_std[0], task.preparation.target_mean[0]
         weight, bias = weight / deviation, (bias - mean) / deviation
+    elif len(bias) < task.output_size:  # two classes with an output each: the first one's is 0
+        weight, bias = np.vstack([np.zeros_like(weight), weight]), np.append(0.0, bias)
     return {"output.weight": weight.astype(np.float32), "output.bias": bias.astype(np.float32)}
 
 
