@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from linear_cases import NUM_FOLDS, Problem
 from scipy import sparse
 
-from linear_cases import NUM_FOLDS, Problem
-
-Path = Callable[[Problem, float | None, int], tuple[np.ndarray, np.ndarray]]
+Fit = tuple[np.ndarray, np.ndarray]
+Path = Callable[[Problem, float | None, int], Fit]
 CrossValidation = Callable[[Problem, float | None, int], np.ndarray]
 #: what a limit on rounds is set to, so that the tolerance alone ends a fit
 _ENOUGH = 1_000_000
@@ -89,11 +89,11 @@ def _our_solutions(problem: Problem, tol: float | None, threads: int, folds: Seq
     sets = [RowSet.whole(n), *(RowSet(train=~test, test=test) for test in held)]
     engine = _our_engine(problem)(rows, sets, intercept=True, standardize=False, threads=threads)
     penalty = Penalty(alpha=1.0, factors=np.ones(p), lower=np.full(p, -np.inf), upper=np.full(p, np.inf))
-    more = {} if tol is None else {"tol": tol}
+    more: dict[str, Any] = _given(tol)
     return engine.solve(Request(penalty=penalty, strengths=problem.lambdas, **more))
 
 
-def ours_path(problem: Problem, tol: float | None, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def ours_path(problem: Problem, tol: float | None, threads: int) -> Fit:
     """Fits by our engine for such a problem."""
     (found,) = _our_solutions(problem, tol, threads, [])
     return found.coef, found.intercept
@@ -154,7 +154,8 @@ def by_folds(path: Path) -> CrossValidation:
         from joblib import Parallel, delayed
 
         jobs = (delayed(_fold_error)(path, problem, k, tol, 1) for k in range(NUM_FOLDS))
-        return np.mean(list(Parallel(n_jobs=threads)(jobs)), axis=0)
+        found: Any = Parallel(n_jobs=threads)(jobs)
+        return np.mean(found, axis=0)
 
     return cv
 
@@ -162,15 +163,14 @@ def by_folds(path: Path) -> CrossValidation:
 # ---- scikit-learn
 
 
-def sklearn_path(
-    problem: Problem, tol: float | None, threads: int, *, precompute: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def sklearn_path(problem: Problem, tol: float | None, threads: int, *, precompute: bool) -> Fit:
     """Fits by `lasso_path`."""
     from sklearn.linear_model import lasso_path
 
     part = _Centred.of(problem)
     more = {**_given(tol, max_iter=_ENOUGH), **part.offsets()}
-    _, coef, _ = lasso_path(part.x, part.y, alphas=problem.lambdas, precompute=precompute, copy_X=False, **more)
+    fit: Any = lasso_path
+    _, coef, _ = fit(part.x, part.y, alphas=problem.lambdas, precompute=precompute, copy_X=False, **more)
     return coef.T, part.intercept(coef.T)
 
 
@@ -178,19 +178,19 @@ def sklearn_cv(problem: Problem, tol: float | None, threads: int, *, precompute:
     """Cross-validates by `LassoCV`."""
     from sklearn.linear_model import LassoCV
 
-    more = _given(tol, max_iter=_ENOUGH)
-    model = LassoCV(alphas=problem.lambdas, cv=NUM_FOLDS, n_jobs=threads, precompute=precompute, **more)
-    return model.fit(problem.x, problem.y).mse_path_.mean(1)
+    more: dict[str, Any] = {"alphas": problem.lambdas, "precompute": precompute, **_given(tol, max_iter=_ENOUGH)}
+    model = LassoCV(cv=NUM_FOLDS, n_jobs=threads, **more)
+    return np.asarray(model.fit(problem.x, problem.y).mse_path_).mean(1)
 
 
-def sklearn_logistic(
-    problem: Problem, tol: float | None, threads: int, *, solver: str
-) -> tuple[np.ndarray, np.ndarray]:
+def sklearn_logistic(problem: Problem, tol: float | None, threads: int, *, solver: str) -> Fit:
     """Fits by `LogisticRegression`, each strength from the solution of the one before."""
     from sklearn.linear_model import LogisticRegression
 
     more = _given(tol, max_iter=20_000)
-    model = LogisticRegression(l1_ratio=1, solver=solver, warm_start=True, random_state=0, **more)
+    if solver == "liblinear" and more:
+        more["intercept_scaling"] = 1e4  # it penalises the intercept, less the larger this is
+    model: Any = LogisticRegression(l1_ratio=1, solver=solver, warm_start=True, random_state=0, **more)
     found = []
     for strength in problem.lambdas:
         model.set_params(C=1 / (len(problem.y) * strength)).fit(problem.x, problem.y)
@@ -202,7 +202,7 @@ def sklearn_logistic(
 # ---- celer
 
 
-def celer_path(problem: Problem, tol: float | None, threads: int, *, prune: bool) -> tuple[np.ndarray, np.ndarray]:
+def celer_path(problem: Problem, tol: float | None, threads: int, *, prune: bool) -> Fit:
     """Fits by `celer_path`."""
     from celer import celer_path as fit  # pyright: ignore[reportMissingImports]
 
@@ -224,7 +224,7 @@ def celer_cv(problem: Problem, tol: float | None, threads: int) -> np.ndarray:
 # ---- skglm
 
 
-def skglm_path(problem: Problem, tol: float | None, threads: int, *, strategy: str) -> tuple[np.ndarray, np.ndarray]:
+def skglm_path(problem: Problem, tol: float | None, threads: int, *, strategy: str) -> Fit:
     """Fits by `AndersonCD.path`; the intercept is a coordinate where inputs are sparse."""
     from skglm.datafits import Quadratic  # pyright: ignore[reportMissingImports]
     from skglm.penalties import L1  # pyright: ignore[reportMissingImports]
@@ -238,7 +238,7 @@ def skglm_path(problem: Problem, tol: float | None, threads: int, *, strategy: s
     return coef.T, part.intercept(coef.T)
 
 
-def skglm_gram(problem: Problem, tol: float | None, threads: int, *, greedy: bool) -> tuple[np.ndarray, np.ndarray]:
+def skglm_gram(problem: Problem, tol: float | None, threads: int, *, greedy: bool) -> Fit:
     """Fits by `GramCD`, which has no path of its own and takes X'X anew for every strength."""
     from skglm.penalties import L1  # pyright: ignore[reportMissingImports]
     from skglm.solvers import GramCD  # pyright: ignore[reportMissingImports]
@@ -254,7 +254,7 @@ def skglm_gram(problem: Problem, tol: float | None, threads: int, *, greedy: boo
     return coef, part.intercept(coef)
 
 
-def skglm_logistic(problem: Problem, tol: float | None, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def skglm_logistic(problem: Problem, tol: float | None, threads: int) -> Fit:
     """Fits by `ProxNewton` with an intercept, each strength from the solution of the one before."""
     from skglm.datafits import Logistic  # pyright: ignore[reportMissingImports]
     from skglm.penalties import L1  # pyright: ignore[reportMissingImports]
@@ -273,7 +273,7 @@ def skglm_logistic(problem: Problem, tol: float | None, threads: int) -> tuple[n
 # ---- skein-glm
 
 
-def skein_path(problem: Problem, tol: float | None, threads: int, *, screening: str) -> tuple[np.ndarray, np.ndarray]:
+def skein_path(problem: Problem, tol: float | None, threads: int, *, screening: str) -> Fit:
     """Fits by the function behind `ElasticNetPathRegressor`."""
     import skein_glm  # pyright: ignore[reportMissingImports]
 
@@ -285,7 +285,7 @@ def skein_path(problem: Problem, tol: float | None, threads: int, *, screening: 
     return np.asarray(coef), np.asarray(intercept)
 
 
-def skein_classes(problem: Problem, tol: float | None, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def skein_classes(problem: Problem, tol: float | None, threads: int) -> Fit:
     """Fits by the functions behind `LogisticLassoPathRegressor` and `MultinomialLassoPathClassifier`."""
     import skein_glm  # pyright: ignore[reportMissingImports]
 
@@ -312,7 +312,7 @@ def _parts(x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
 # ---- adelie
 
 
-def adelie_path(problem: Problem, tol: float | None, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def adelie_path(problem: Problem, tol: float | None, threads: int) -> Fit:
     """Fits by `grpnet` on the inputs."""
     import adelie  # pyright: ignore[reportMissingImports]
 
@@ -332,7 +332,7 @@ def adelie_path(problem: Problem, tol: float | None, threads: int) -> tuple[np.n
     return state.betas.toarray(), np.asarray(state.intercepts)
 
 
-def adelie_covariance(problem: Problem, tol: float | None, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def adelie_covariance(problem: Problem, tol: float | None, threads: int) -> Fit:
     """Fits by `gaussian_cov` on X'X."""
     import adelie  # pyright: ignore[reportMissingImports]
 

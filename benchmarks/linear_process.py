@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 _READY = 300.0
 
 
-class Failure(Exception):
+class NoAnswerError(Exception):
     """A contender gave no answer; says why."""
 
 
@@ -47,17 +47,18 @@ class Process:
             return
         self._out = tempfile.TemporaryDirectory(prefix="linear-")
         command = [program, str(_HERE / script), name, str(folder), str(given.threads), self._out.name]
-        self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-            env=_environment(given.threads),
-        )
+        self._log = Path(self._out.name) / "log.txt"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+                start_new_session=True,
+                env=_environment(given.threads),
+            )
         try:
             imported, first, version = self._answer("ready", _READY)
             self.started = {
@@ -65,9 +66,14 @@ class Process:
                 "import_seconds": round(float(imported), 3),
                 "first_seconds": round(float(first), 3),
             }
-        except Failure as failure:
-            self.failure = str(failure)
+        except NoAnswerError as error:
+            self.failure = str(error)
             self.end()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process is not None and self._process.poll() is None
 
     def ask(
         self, question: str, tol: float | None, limit: float, shapes: Sequence[tuple[int, ...]] | None
@@ -80,11 +86,11 @@ class Process:
             shapes: Of coefficients and intercepts, or of errors; None: the numbers are not read.
 
         Raises:
-            Failure: if there is no answer in time.
+            NoAnswerError: if there is no answer in time.
         """
+        if not self.alive:
+            raise NoAnswerError("ended before")
         assert self._process is not None
-        if self._process.poll() is not None:
-            raise Failure("ended before")
         assert self._process.stdin is not None
         print(question, "default" if tol is None else repr(tol), file=self._process.stdin, flush=True)
         (seconds,) = self._answer("ok", limit)
@@ -103,7 +109,6 @@ class Process:
             assert stream is not None
             stream.close()
         self._process = None
-        self._log.close()
         self._out.cleanup()
 
     def _answer(self, wanted: str, limit: float) -> list[str]:
@@ -113,10 +118,10 @@ class Process:
             ready.register(self._process.stdout, selectors.EVENT_READ)
             if not ready.select(limit):
                 self._stop()
-                raise Failure(f"no answer within {limit:g} s")
+                raise NoAnswerError(f"no answer within {limit:g} s")
         line = self._process.stdout.readline().split()
         if not line or line[0] != wanted:
-            raise Failure(" ".join(line[1:]) or f"ended: {self._last_words()}")
+            raise NoAnswerError(" ".join(line[1:]) or f"ended: {self._last_words()}")
         return line[1:]
 
     def _stop(self) -> None:
@@ -127,8 +132,7 @@ class Process:
         self._process.wait()
 
     def _last_words(self) -> str:
-        self._log.seek(0)
-        return " ".join(self._log.read().split())[-300:]
+        return " ".join(self._log.read_text().split())[-300:]
 
 
 def _environment(threads: int) -> dict[str, str]:
