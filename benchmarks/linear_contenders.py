@@ -293,9 +293,7 @@ def skein_classes(problem: Problem, tol: float | None, threads: int) -> Fit:
     p, x = problem.x.shape[1], problem.x
     if problem.kind == "multinomial":
         num = int(problem.y.max()) + 1
-        coef, intercept, *_ = skein_glm.solve_multinomial_lasso_path(
-            np.ascontiguousarray(x), problem.y.astype(np.int64), num, **more
-        )
+        coef, intercept, *_ = skein_glm.solve_multinomial_lasso_path(np.ascontiguousarray(x), problem.y, num, **more)
         return np.asarray(coef).reshape(-1, p, num).transpose(0, 2, 1), np.asarray(intercept)
     if sparse.issparse(x):
         fit, given = skein_glm.solve_logistic_elastic_net_path_sparse, _parts(x)
