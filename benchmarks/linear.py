@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import math
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -142,7 +143,7 @@ class Part:
         classes = [int(self.problem.y.max()) + 1] if self.problem.kind == "multinomial" else []
         limit = min(self.given.limit, max(_PATIENCE, HOPELESS * self._fastest()))
         shapes = [(num, *classes, p), (num, *classes)]
-        seconds, (coef, intercept) = self.processes[name].ask("path", tol, limit, shapes)
+        seconds, (coef, intercept) = self._alive(name).ask("path", tol, limit, shapes)
         return {
             "tol": tol,
             "seconds": seconds,
@@ -168,10 +169,14 @@ class Part:
 
     def _again(self, name: str) -> float:
         """Returns the seconds of one more fit."""
-        if not self.processes[name].alive:  # a looser or tighter setting took too long
-            self.processes[name] = Process(name, self.found[name]["package"], Path(self._folder.name), self.given)
-        limit = 10 * self.given.limit
-        return self.processes[name].ask(self.question, self.found[name]["tol"], limit, None)[0]
+        return self._alive(name).ask(self.question, self.found[name]["tol"], 10 * self.given.limit, None)[0]
+
+    def _alive(self, name: str) -> Process:
+        """Returns the process of a contender, a new one where the last fit took too long."""
+        if not self.processes[name].alive:
+            package = CONTENDERS[name].package
+            self.processes[name] = Process(name, package, Path(self._folder.name), self.given)
+        return self.processes[name]
 
     def _fastest(self) -> float:
         """Returns the fewest seconds of those so far whose gap is small enough."""
@@ -251,6 +256,7 @@ def main() -> int:
     parser.add_argument("--adelie", default=str(here.parent / ".venv-adelie/bin/python"), help="Python that has adelie")
     parser.add_argument("--out", default=str(here / "results" / "linear.json"))
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the contenders end too
     asked = [tuple(each) for each in given.only] if given.only else PARTS
     unknown = [f"{case} {question}" for case, question in asked if (case, question) not in PARTS]
     if unknown:

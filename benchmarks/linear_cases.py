@@ -41,8 +41,8 @@ class Problem:
         return np.array_split(np.arange(len(self.y)), NUM_FOLDS)
 
 
-def dense(n: int, p: int, *, rho: float, support: int, ratio: float, seed: int) -> Problem:
-    """Returns columns that are a stationary AR(1) series in every row, and a target at a signal-to-noise ratio of 3.
+def dense(n: int, p: int, *, rho: float, support: int, snr: float, ratio: float, seed: int) -> Problem:
+    """Returns columns that are a stationary AR(1) series in every row, and a target at a signal-to-noise ratio.
 
     Neighbouring columns have correlation rho. The coefficients that are not 0 lie evenly among the columns and are
     standard normal.
@@ -51,14 +51,14 @@ def dense(n: int, p: int, *, rho: float, support: int, ratio: float, seed: int) 
     x = rng.standard_normal((n, p))
     x[:, 1:] *= np.sqrt(1 - rho**2)
     x = np.asfortranarray(lfilter([1.0], [1.0, -rho], x, axis=1))
-    return _gaussian(x, _coefficients(rng, p, support), ratio, rng)
+    return _gaussian(x, _coefficients(rng, p, support), snr, ratio, rng)
 
 
-def sparse_gaussian(n: int, p: int, *, density: float, support: int, ratio: float, seed: int) -> Problem:
-    """Returns standard normal entries at random places, and a target at a signal-to-noise ratio of 3."""
+def sparse_gaussian(n: int, p: int, *, density: float, support: int, snr: float, ratio: float, seed: int) -> Problem:
+    """Returns standard normal entries at random places, and a target at a signal-to-noise ratio."""
     rng = np.random.default_rng(seed)
     x = sparse.random_array((n, p), density=density, format="csc", rng=rng, data_sampler=rng.standard_normal)
-    return _gaussian(x, _coefficients(rng, p, support), ratio, rng)
+    return _gaussian(x, _coefficients(rng, p, support), snr, ratio, rng)
 
 
 def sparse_binomial(n: int, p: int, *, density: float, support: int, ratio: float, seed: int) -> Problem:
@@ -90,12 +90,12 @@ def khan(ratio: float) -> Problem:
 
 #: name -> the problem; the settings are what the results record
 CASES: dict[str, tuple[Callable[..., Problem], dict[str, Any]]] = {
-    "a": (dense, {"n": 100_000, "p": 100, "rho": 0.5, "support": 30, "ratio": 1e-3, "seed": 1}),
-    "b": (dense, {"n": 2000, "p": 5000, "rho": 0.9, "support": 100, "ratio": 1e-2, "seed": 2}),
-    "c": (dense, {"n": 500, "p": 20_000, "rho": 0.0, "support": 50, "ratio": 1e-2, "seed": 3}),
+    "a": (dense, {"n": 100_000, "p": 100, "rho": 0.5, "support": 30, "snr": 3.0, "ratio": 1e-3, "seed": 1}),
+    "b": (dense, {"n": 2000, "p": 5000, "rho": 0.9, "support": 100, "snr": 3.0, "ratio": 1e-2, "seed": 2}),
+    "c": (dense, {"n": 500, "p": 20_000, "rho": 0.0, "support": 50, "snr": 10.0, "ratio": 1e-2, "seed": 3}),
     "d": (
         sparse_gaussian,
-        {"n": 20_000, "p": 50_000, "density": 1e-3, "support": 100, "ratio": 1e-2, "seed": 4},
+        {"n": 20_000, "p": 50_000, "density": 1e-3, "support": 100, "snr": 10.0, "ratio": 1e-2, "seed": 4},
     ),
     "khan": (khan, {"ratio": 1e-2}),
     "breast-cancer": (breast_cancer, {"ratio": 1e-3}),
@@ -230,9 +230,9 @@ def _coefficients(rng: np.random.Generator, p: int, support: int) -> np.ndarray:
     return coef
 
 
-def _gaussian(x: Any, coef: np.ndarray, ratio: float, rng: np.random.Generator) -> Problem:
+def _gaussian(x: Any, coef: np.ndarray, snr: float, ratio: float, rng: np.random.Generator) -> Problem:
     signal = x @ coef
-    y = 1.0 + signal + signal.std() / np.sqrt(3) * rng.standard_normal(len(signal))
+    y = 1.0 + signal + signal.std() / np.sqrt(snr) * rng.standard_normal(len(signal))
     return _with_lambdas(x, y, "gaussian", ratio)
 
 

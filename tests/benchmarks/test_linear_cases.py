@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import linear_cases  # pyright: ignore[reportMissingImports]
 import numpy as np
 import pytest
-from linear_cases import Problem, gaps, load, make, save, small  # pyright: ignore[reportMissingImports]
-from linear_contenders import CONTENDERS, sklearn_logistic, sklearn_path  # pyright: ignore[reportMissingImports]
+from benchmarks import linear_cases
+from benchmarks.linear_cases import Problem, gaps, load, make, save, small
+from benchmarks.linear_contenders import CONTENDERS, sklearn_logistic, sklearn_path
 from scipy import optimize, sparse
 
 
@@ -87,7 +87,7 @@ def test_a_problem_is_read_as_it_was_written(case, tmp_path):
 
 
 def test_neighbouring_columns_have_the_correlation_that_was_asked_for():
-    problem = linear_cases.dense(20_000, 4, rho=0.9, support=2, ratio=0.1, seed=0)
+    problem = linear_cases.dense(20_000, 4, rho=0.9, support=2, snr=3.0, ratio=0.1, seed=0)
     np.testing.assert_allclose(np.corrcoef(problem.x.T), 0.9 ** abs(np.subtract.outer(range(4), range(4))), atol=0.01)
 
 
