@@ -285,20 +285,15 @@ def skein_path(problem: Problem, tol: float | None, threads: int, *, screening: 
     return np.asarray(coef), np.asarray(intercept)
 
 
-def skein_classes(problem: Problem, tol: float | None, threads: int) -> Fit:
-    """Fits by the functions behind `LogisticLassoPathRegressor` and `MultinomialLassoPathClassifier`."""
+def skein_logistic(problem: Problem, tol: float | None, threads: int) -> Fit:
+    """Fits by the function behind `LogisticLassoPathRegressor`."""
     import skein_glm  # pyright: ignore[reportMissingImports]
 
     more = {"lambdas": problem.lambdas, **_given(tol, max_iter=100_000, max_outer=1000, outer_tol=tol)}
-    p, x = problem.x.shape[1], problem.x
-    if problem.kind == "multinomial":
-        num = int(problem.y.max()) + 1
-        coef, intercept, *_ = skein_glm.solve_multinomial_lasso_path(np.ascontiguousarray(x), problem.y, num, **more)
-        return np.asarray(coef).reshape(-1, p, num).transpose(0, 2, 1), np.asarray(intercept)
-    if sparse.issparse(x):
-        fit, given = skein_glm.solve_logistic_elastic_net_path_sparse, _parts(x)
+    if sparse.issparse(problem.x):
+        fit, given = skein_glm.solve_logistic_elastic_net_path_sparse, _parts(problem.x)
     else:
-        fit, given = skein_glm.solve_logistic_elastic_net_path, (np.ascontiguousarray(x),)
+        fit, given = skein_glm.solve_logistic_elastic_net_path, (np.ascontiguousarray(problem.x),)
     coef, intercept, *_ = fit(*given, problem.y, alpha=1.0, **more)
     return np.asarray(coef), np.asarray(intercept)
 
@@ -423,8 +418,8 @@ def _all() -> dict[str, Contender]:
         found[f"skein-glm, {screening}"] = Contender(
             package="skein-glm", path=path, cv=by_folds(path), tolerances=_ladder(4, 10)
         )
-    found["skein-glm"] = Contender(
-        package="skein-glm", path=skein_classes, tolerances=_ladder(4, 9), kinds=("binomial", "multinomial")
+    found["skein-glm, logistic"] = Contender(
+        package="skein-glm", path=skein_logistic, tolerances=_ladder(4, 9), kinds=("binomial",)
     )
     found["adelie, grpnet"] = Contender(
         package="adelie",
