@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help tune test lint format bench clean
+.PHONY: help tune test lint format bench bench-linear clean
 
 help:  ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,6 +20,16 @@ help:  ## show the targets
 
 .venv/bench: .venv/base
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[bench]"
+	touch $@
+
+.venv/bench-linear: .venv/base
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[bench-linear]"
+	touch $@
+
+# adelie wants numpy before 2, so it has an environment of its own
+.venv-adelie/done: benchmarks/linear_adelie.txt
+	$(PYTHON) -m venv .venv-adelie
+	.venv-adelie/bin/pip install --quiet -r benchmarks/linear_adelie.txt
 	touch $@
 
 tune: .venv/base  ## find a recipe for the embedded part of Fashion-MNIST
@@ -50,5 +60,8 @@ bench: .venv/bench  ## compare with peers; writes benchmarks/results
 	$(BIN)/python benchmarks/landscape.py
 	$(BIN)/python benchmarks/study_times.py
 
+bench-linear: .venv/bench-linear .venv-adelie/done  ## compare penalised paths with peers; glmnet where Rscript has it
+	$(BIN)/python benchmarks/linear.py
+
 clean:  ## remove the environment and caches
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-adelie .pytest_cache .ruff_cache .hypothesis .import_linter_cache

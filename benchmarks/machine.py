@@ -14,8 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from thalweg.core import write_text
 
 
@@ -37,6 +35,8 @@ def versions(*packages: str) -> dict[str, str]:
 
 def matrix_rate() -> float:
     """Returns the float32 rate of large matrix products on all cores, flop/s: the median of 9."""
+    import torch
+
     torch.set_num_threads(hardware()["cores"])
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     seconds = []

@@ -43,10 +43,10 @@ def test_every_command_target_and_extra_that_a_page_names_exists(page):
     commands = set(re.findall(r"^(?:\$ )?thalweg ([a-z]+)\b", text, re.MULTILINE))
     commands |= set(re.findall(r"`thalweg ([a-z]+)\b", text))
     assert commands <= _COMMANDS.keys()
-    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
-    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets <= known
-    extras = set(re.findall(r"thalweg\[([a-z]+)\]", text))
+    extras = set(re.findall(r"thalweg\[([a-z-]+)\]", text))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert extras <= project["optional-dependencies"].keys()
 
