@@ -7,7 +7,6 @@ returns the (L,) mean squared errors, averaged over the folds.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,42 +66,22 @@ class Contender:
 # ---- ours
 
 
-def _our_engine(problem: Problem) -> Any:
-    if problem.kind != "gaussian":
-        name = "logistic"
-    elif sparse.issparse(problem.x):
-        name = "sparse"
-    else:
-        name = "gram" if problem.x.shape[0] > 4 * problem.x.shape[1] else "dense"
-    return getattr(importlib.import_module(f"thalweg.linear._{name}_engine"), f"{name.capitalize()}Engine")
-
-
-def _our_solutions(problem: Problem, tol: float | None, threads: int, folds: Sequence[np.ndarray]) -> list[Any]:
-    """Returns the solution of all rows, then those of the folds."""
-    from thalweg.linear._penalty import Penalty
-    from thalweg.linear._rows import Rows, RowSet
-    from thalweg.linear._solution import Request
-
-    n, p = problem.x.shape
-    rows = Rows(x=problem.x, y=problem.y, weights=np.full(n, 1 / n))
-    held = [np.isin(np.arange(n), fold) for fold in folds]
-    sets = [RowSet.whole(n), *(RowSet(train=~test, test=test) for test in held)]
-    engine = _our_engine(problem)(rows, sets, intercept=True, standardize=False, threads=threads)
-    penalty = Penalty(alpha=1.0, factors=np.ones(p), lower=np.full(p, -np.inf), upper=np.full(p, np.inf))
-    more: dict[str, Any] = _given(tol)
-    return engine.solve(Request(penalty=penalty, strengths=problem.lambdas, **more))
-
-
 def ours_path(problem: Problem, tol: float | None, threads: int) -> Fit:
-    """Fits by our engine for such a problem."""
-    (found,) = _our_solutions(problem, tol, threads, [])
+    """Fits by `fit_path`, its checks of the input included."""
+    from thalweg.linear import fit_path
+
+    found = fit_path(problem.x, problem.y, family=problem.kind, lambda_=problem.lambdas, threads=threads, **_given(tol))
     return found.coef, found.intercept
 
 
 def ours_cv(problem: Problem, tol: float | None, threads: int) -> np.ndarray:
-    """Cross-validates by our engine; the path of all rows is fitted too."""
-    _, *folds = _our_solutions(problem, tol, threads, problem.folds)
-    return np.mean([fold.error for fold in folds], axis=0)
+    """Cross-validates by `cross_validate`, its checks of the input included; the path of all rows is fitted too."""
+    from thalweg.linear import cross_validate
+
+    every = np.arange(len(problem.y))
+    folds = [(np.delete(every, fold), fold) for fold in problem.folds]
+    given: dict[str, Any] = {"family": problem.kind, "lambda_": problem.lambdas, "folds": folds, "threads": threads}
+    return cross_validate(problem.x, problem.y, **given, **_given(tol)).curve.mean
 
 
 # ---- what several peers need

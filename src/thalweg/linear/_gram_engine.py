@@ -81,7 +81,7 @@ class GramEngine:
 
     def __init__(self, rows: Rows, sets: Sequence[RowSet], *, intercept: bool, standardize: bool, threads: int) -> None:
         parts = Parts.of(sets)
-        sums, self._shift = sum_parts(rows, parts, shifted=intercept)
+        sums, self._shift = sum_parts(rows, parts, shifted=intercept, threads=threads)
         trained = sums.of(parts.trained)
         self._moments = [Moments.of(trained, k, centred=intercept) for k in range(len(sets))]
         self._tested = sums.of(parts.tested)

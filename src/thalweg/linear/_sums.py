@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
+from thalweg.core import share_out
 from thalweg.linear._rows import Parts, Rows
 
 #: rows that are shifted and multiplied at a time: they stay in cache
 _CHUNK = 2048
+#: chunks that a thread sums before it hands its sums over
+_PIECE = 4
 #: rows from which a shift near the mean is taken
 _SAMPLE = 1000
 
@@ -61,52 +65,74 @@ class Shift:
     y: float
 
 
-def sum_parts(rows: Rows, parts: Parts, *, shifted: bool) -> tuple[Sums, Shift]:
+def sum_parts(rows: Rows, parts: Parts, *, shifted: bool, threads: int) -> tuple[Sums, Shift]:
     """Returns the sums over every part, and the shift, in one pass over the inputs.
 
     Args:
         rows: Inputs in an array.
         parts: A of them.
         shifted: Whether a shift is taken; else it is 0.
+        threads: Cores to use.
     """
     x: Any = rows.x
     num, size = len(parts.rows), x.shape[1]
     step = max(1, len(x) // _SAMPLE)
+    shift = Shift(x=np.zeros(size), y=0.0)
     if shifted:
         shift = Shift(x=x[::step].mean(0), y=float(rows.y[::step].mean()))
-    else:
-        shift = Shift(x=np.zeros(size), y=0.0)
-    (syrk,) = get_blas_funcs(("syrk",), (x,))
-    by_columns = x.flags.f_contiguous and not x.flags.c_contiguous
-    equal, root = rows.equal_weights, np.sqrt(rows.weights)
+    root = np.sqrt(rows.weights)
     y = (rows.y - shift.y) * root
     found = Sums(
-        weight=np.zeros(num),
+        weight=np.array([rows.weights[which].sum() for which in parts.rows]),
         x=np.zeros((num, size)),
-        y=np.zeros(num),
+        y=np.array([y[which] @ root[which] for which in parts.rows]),
         xx=np.zeros((num, size, size)),
         xy=np.zeros((num, size)),
-        yy=np.zeros(num),
+        yy=np.array([y[which] @ y[which] for which in parts.rows]),
     )
-    for a, which in enumerate(parts.rows):
-        gram = np.zeros((size, size), order="F")
-        for part in _chunks(which):
-            chunk = x[part] - shift.x
-            if equal:
-                chunk *= root[0]
-            else:
-                chunk *= root[part, None]
-            if by_columns:
-                gram = syrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
-            else:
-                gram = syrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
-            found.x[a] += root[part] @ chunk
-            found.xy[a] += y[part] @ chunk
-        found.xx[a] = np.triu(gram) + np.triu(gram, 1).T
-        found.weight[a] = rows.weights[which].sum()
-        found.y[a] = y[which] @ root[which]
-        found.yy[a] = y[which] @ y[which]
+    pieces = [
+        (a, chunks[k : k + _PIECE])
+        for a, which in enumerate(parts.rows)
+        for chunks in [_chunks(which)]
+        for k in range(0, len(chunks), _PIECE)
+    ]
+    sums: list[Any] = [None] * len(pieces)
+
+    def work(k: int) -> None:
+        sums[k] = _sum_chunks(x, y, root, shift.x, pieces[k][1], equal=rows.equal_weights)
+
+    share_out(work, range(len(pieces)), threads)
+    for (a, _), (gram, linear, cross) in zip(pieces, sums, strict=True):  # in order: the same bits on any threads
+        found.xx[a] += gram
+        found.x[a] += linear
+        found.xy[a] += cross
     return found, shift
+
+
+def _sum_chunks(
+    x: np.ndarray,
+    y: np.ndarray,
+    root: np.ndarray,
+    shift: np.ndarray,
+    chunks: Sequence[slice | np.ndarray],
+    *,
+    equal: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns (p, p), (p,) and (p,) sums over some rows: of products of inputs, of inputs, and of products with y."""
+    size = x.shape[1]
+    (syrk,) = get_blas_funcs(("syrk",), (x,))
+    by_columns = x.flags.f_contiguous and not x.flags.c_contiguous
+    gram, linear, cross = np.zeros((size, size), order="F"), np.zeros(size), np.zeros(size)
+    for part in chunks:
+        chunk = x[part] - shift
+        chunk *= root[0] if equal else root[part, None]
+        if by_columns:
+            gram = syrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
+        else:
+            gram = syrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
+        linear += root[part] @ chunk
+        cross += y[part] @ chunk
+    return np.triu(gram) + np.triu(gram, 1).T, linear, cross
 
 
 def _chunks(which: slice | np.ndarray) -> list[slice | np.ndarray]:
