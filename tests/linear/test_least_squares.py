@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, enet_path
 
-from thalweg.linear import cross_validate, fit_path
+from thalweg.core import InputError
+from thalweg.linear import cross_validate, fit_path, path_from_gram
 from thalweg.linear._dense_engine import DenseEngine
 from thalweg.linear._gram_engine import GramEngine
 from thalweg.linear._penalty import Penalty
@@ -294,3 +295,18 @@ def test_leaving_out_each_row_in_turn(n, p):
             0
         ]
         np.testing.assert_allclose(found[:, i], (y[i] - alone.coef @ x[i] - alone.intercept) ** 2, rtol=1e-6)
+
+
+def test_a_path_from_second_moments():
+    rng = np.random.default_rng(11)
+    x, y = problem(rng, 80, 12)
+    factors = np.r_[0.0, np.ones(11)]
+    whole = fit_path(x, y, alpha=0.8, penalty_factor=factors, tol=1e-12)
+    a, b = x - x.mean(0), y - y.mean()
+    found = path_from_gram(a.T @ a / 80, a.T @ b / 80, b @ b / 80, alpha=0.8, penalty_factor=factors, tol=1e-12)
+    np.testing.assert_allclose(found.lambda_, whole.lambda_)
+    np.testing.assert_allclose(found.coef, whole.coef, atol=1e-6)
+    with pytest.raises(InputError, match="gram must be symmetric"):
+        path_from_gram([[1.0, 2.0], [0.0, 1.0]], [1.0, 1.0], 1.0)
+    with pytest.raises(InputError, match="cross must be 2 numbers"):
+        path_from_gram(np.eye(2), [1.0], 1.0)

@@ -16,6 +16,7 @@ from ._options import Columns as Columns
 from ._options import PathOptions as PathOptions
 from ._path import Path as Path
 from ._path import fit_path as fit_path
+from ._path import path_from_gram as path_from_gram
 from ._question import Found as Found
 from ._question import ask_path as ask_path
 from ._refit import adaptive_factors as adaptive_factors

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from thalweg.core import InputError, check_choice, check_number
+from thalweg.linear._moments import Moments
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import Rows
 
@@ -216,3 +217,30 @@ def check_threads(threads: Any) -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     check_number("threads", threads, least=1, integer=True)
     return int(threads)
+
+
+def check_moments(gram: Any, cross: Any, square: Any) -> Moments:
+    """Returns second moments.
+
+    Raises:
+        InputError: where they do not fit each other.
+    """
+    found, beside = _numbers("gram", np.asarray(gram)), _numbers("cross", np.asarray(cross))
+    check_number("square", square, least=0)
+    size = len(found) if found.ndim == 2 else 0
+    if size == 0 or found.shape != (size, size):
+        raise InputError("gram", "a square matrix", found.shape)
+    if not np.allclose(found, found.T, rtol=1e-8, atol=1e-12 * np.abs(found).max()):
+        raise InputError("gram", "symmetric", remedy="It is X'X / n.")
+    if beside.shape != (size,):
+        raise InputError("cross", f"{size:,} numbers, one for each input", beside.shape)
+    zeros, variance = np.zeros(size), np.diag(found)
+    return Moments(
+        gram=np.ascontiguousarray(found),
+        cross=beside,
+        square=float(square),
+        mean=zeros,
+        target=0.0,
+        second=variance,
+        variance=variance,
+    )

@@ -163,7 +163,7 @@ def cross_validate(
     for penalty in penalties:
         engine, grid = engines.of(penalty), strengths
         if isinstance(grid, int):
-            grid = strengths_from(highest_strength(engine, penalty), grid, ratio)
+            grid = strengths_from(highest_strength(*engine.null_gradient(penalty), penalty), grid, ratio)
         request = Request(penalty=penalty, strengths=grid, tol=limit, max_rounds=max_rounds, on_progress=on_progress)
         whole, *parts = engine.solve(request)
         path = as_path(whole, request, family, classes, has_intercept=intercept)

@@ -82,13 +82,16 @@ class Engines:
         return GramEngine if size <= min(_GRAM, num) else DenseEngine
 
 
-def highest_strength(engine: Engine, penalty: Penalty) -> float:
+def highest_strength(gradient: np.ndarray, scale: np.ndarray, penalty: Penalty) -> float:
     """Returns lambda_max, the least strength at which all penalised coefficients are 0.
 
     With alpha below 0.001 there is none, or it is far off: then it is that of alpha = 0.001, as glmnet has it. Where
     nothing has a gradient, any strength will do, and it is 1.
+
+    Args:
+        gradient: (p,) or (C, p) at b = 0. scale: (p,) of the inputs.
+        penalty: On them.
     """
-    gradient, scale = engine.null_gradient(penalty)
     up, down = np.where(penalty.upper > 0, gradient, 0.0), np.where(penalty.lower < 0, -gradient, 0.0)
     held = ~penalty.free
     reach = np.maximum(np.maximum(up, down), 0.0)[..., held] / (penalty.factors * scale)[held]

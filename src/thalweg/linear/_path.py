@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from thalweg.core import InputError, check_number
 from thalweg.linear._check import (
     check_inputs,
+    check_moments,
     check_penalty,
     check_ratio,
     check_rows,
@@ -22,6 +23,7 @@ from thalweg.linear._check import (
     check_tol,
 )
 from thalweg.linear._engines import Engines, Setting, highest_strength, strengths_from
+from thalweg.linear._moments import Held, solve_moments
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import RowSet
 from thalweg.linear._solution import Request, Solution
@@ -169,9 +171,58 @@ def fit_path(
     setting = Setting(intercept=intercept, standardize=standardize, threads=check_threads(threads))
     engine = Engines(rows, [RowSet.whole(rows.shape[0])], setting, classes).of(penalty)
     if isinstance(strengths, int):
-        strengths = strengths_from(highest_strength(engine, penalty), strengths, ratio)
+        strengths = strengths_from(highest_strength(*engine.null_gradient(penalty), penalty), strengths, ratio)
     request = Request(penalty=penalty, strengths=strengths, tol=limit, max_rounds=max_rounds, start=begin)
     return as_path(engine.solve(request)[0], request, family, classes, has_intercept=intercept)
+
+
+def path_from_gram(
+    gram: Any,
+    cross: Any,
+    square: float,
+    *,
+    alpha: float = 1.0,
+    lambda_: Any = 100,
+    lambda_min_ratio: float = 1e-3,
+    penalty_factor: Any = None,
+    lower: Any = None,
+    upper: Any = None,
+    tol: float | str = 1e-6,
+    max_rounds: int = 1000,
+    start: Any = None,
+) -> Path:
+    """Returns the gaussian path of `fit_path` without the rows: from their second moments, about the means.
+
+    Args:
+        gram: (p, p) X'X / n of centred inputs. cross: (p,) X'y / n. square: y'y / n of the centred target.
+        alpha: As in `fit_path`. lambda_: as there. lambda_min_ratio: as there. penalty_factor: as there.
+        lower: As there. upper: as there. tol: as there. max_rounds: as there. start: as there.
+
+    Returns:
+        A `Path` without an intercept: it is mean(y) - mean(X) coef.
+
+    Raises:
+        InputError: where an argument cannot be, or the Gram matrix is not symmetric.
+
+    Example:
+        >>> path = path_from_gram([[1.0, 0.0], [0.0, 1.0]], [3.0, -1.0], 10.0, lambda_=[2.0, 0.5])
+        >>> path.coef
+        array([[ 1. ,  0. ],
+               [ 2.5, -0.5]])
+    """
+    moments = check_moments(gram, cross, square)
+    size = len(moments.cross)
+    penalty = check_penalty(size, alpha, penalty_factor, lower, upper)
+    strengths, ratio, limit = check_strengths(lambda_), check_ratio(lambda_min_ratio, (1, 1)), check_tol(tol)
+    check_number("max_rounds", max_rounds, least=1, integer=True)
+    begin = None if start is None else check_start(start, (size,))
+    if isinstance(strengths, int):
+        gradient = Held.of(moments, penalty).gradient()
+        strengths = strengths_from(highest_strength(gradient, np.ones(size), penalty), strengths, ratio)
+    request = Request(penalty=penalty, strengths=strengths, tol=limit, max_rounds=max_rounds, start=begin)
+    coef, gap, kkt = solve_moments(moments, request, np.ones(size))
+    solution = Solution(coef=coef, intercept=np.zeros(len(coef)), gap=gap, kkt=kkt)
+    return as_path(solution, request, "gaussian", None, has_intercept=False)
 
 
 def as_path(
