@@ -238,6 +238,9 @@ with kept_in_cache():
                 break
             for _ in range(_SWEEPS):
                 sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
+            gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
+            if gap <= tol:
+                break
             if not newton(gram, corr, coef, l1, l2, lower, upper, tangent):
                 for _ in range(_SWEEPS_ALONE):
                     sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
@@ -279,6 +282,7 @@ with kept_in_cache():
         for t in range(strengths.size):
             s = strengths[t]
             extrapolate(gram, corr, coef, lower, upper, tangent, 1.0 - s / before)
+            tangent *= s / before  # by the strength, so by its share it shrinks; it serves where no step is needed
             solve_quadratic(gram, q, corr, coef, square, s * l1, s * l2, lower, upper, 0.0, tol, max_rounds, tangent)
             coefs[t] = coef
             before = s
