@@ -204,7 +204,7 @@ CASES = [
     ("tune iris --out", "requires an argument"),
     ("tune iris wine", "unexpected extra argument"),
     ("tuen iris", "there is no command 'tuen'. Did you mean 'tune'"),
-    ("nonsense", "there is no command 'nonsense'. Known: landscape, path, plan, predict, runs, show, study, train, tune"),
+    ("nonsense", "there is no command 'nonsense'. Known: landscape, path, plan, predict, runs, show, study, train, "),
     ("train iris --vary lr=1,2", "No such option"),
     # ---- runs that are there
     ("predict no_run good.csv", "no_run is not a run folder"),
