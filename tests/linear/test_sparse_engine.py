@@ -37,9 +37,9 @@ def engine_of(kind, x, y, sets=None, weights=None, *, intercept=True, standardiz
 
 
 def objectives(found: Solution, x, y, weights, scale, penalty: Penalty, strengths) -> np.ndarray:
-    rest = y[:, None] - x @ found.coef.T - found.intercept
+    rest = y[:, None] - x @ found.dense_coef().T - found.intercept
     losses = 0.5 * weights @ rest**2
-    return losses + [penalty.value(b * scale, s) for b, s in zip(found.coef, strengths, strict=True)]
+    return losses + [penalty.value(b * scale, s) for b, s in zip(found.dense_coef(), strengths, strict=True)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,7 +86,7 @@ def test_agrees_with_the_gram_engine(seed, data):
         first, second = (objectives(each, x, y, w, s, penalty, strengths) for each in (a, b))
         np.testing.assert_allclose(first, second, rtol=1e-8)
         free = penalty.free
-        assert ((a.coef >= lower - 1e-12) & (a.coef * s <= upper * s + 1e-12))[:, ~free].all()
+        assert ((a.dense_coef() >= lower - 1e-12) & (a.dense_coef() * s <= upper * s + 1e-12))[:, ~free].all()
 
 
 @pytest.mark.parametrize("alpha", [0.4, 1.0])
@@ -98,7 +98,7 @@ def test_agrees_with_scikit_learn(alpha, num, size):
     gradient, scale = engine.null_gradient(penalty)
     strengths = np.abs(gradient).max() / alpha * np.geomspace(1.0, 0.05, 6)
     (ours,) = engine.solve(Request(penalty=penalty, strengths=strengths, tol=1e-11))
-    assert (ours.coef[0] == 0).all()
+    assert (ours.dense_coef()[0] == 0).all()
     coef, intercept = [], []
     for s in strengths:
         each = ElasticNet(alpha=s, l1_ratio=alpha, tol=1e-13, max_iter=500_000).fit(x, y)
@@ -140,7 +140,7 @@ def test_violations_and_gaps_are_those_of_all_columns(seed):
     strengths = top * np.array([1.0, 0.9, 0.3, 0.28, 0.05])  # uneven: the strong rule fails at some of them
     (found,) = engine.solve(Request(penalty=penalty, strengths=strengths, tol=1e-9))
     centred = x - x.mean(0)
-    for s, b, gap, kkt in zip(strengths, found.coef, found.gap, found.kkt, strict=True):
+    for s, b, gap, kkt in zip(strengths, found.dense_coef(), found.gap, found.kkt, strict=True):
         rest = y - y.mean() - centred @ b
         slopes = centred.T @ rest / len(y)
         violation = np.where(b != 0, np.abs(slopes - s * np.sign(b)), np.abs(slopes) - s).max()
@@ -164,10 +164,10 @@ def test_error_is_that_of_the_rows_held_out_and_threads_change_nothing():
     found = engine_of(SparseEngine, x, y, sets, weights, threads=2).solve(request)
     for each, one, again in zip(sets, found, engine_of(SparseEngine, x, y, sets, weights).solve(request), strict=True):
         assert one.error is not None
-        rest = (y[:, None] - x @ one.coef.T - one.intercept)[each.test]
+        rest = (y[:, None] - x @ one.dense_coef().T - one.intercept)[each.test]
         w = weights[each.test] / weights[each.test].sum()
         np.testing.assert_allclose(one.error, w @ rest**2, rtol=1e-10)
-        np.testing.assert_array_equal(one.coef, again.coef)
+        np.testing.assert_array_equal(one.dense_coef(), again.dense_coef())
 
 
 def test_a_start_is_used_and_does_not_change_the_answer():
@@ -177,9 +177,11 @@ def test_a_start_is_used_and_does_not_change_the_answer():
     gradient, _ = engine.null_gradient(penalty)
     strengths = np.array([0.1 * np.abs(gradient).max()])
     (cold,) = engine.solve(Request(penalty=penalty, strengths=strengths, tol=1e-13))
-    (warm,) = engine.solve(Request(penalty=penalty, strengths=strengths, tol=1e-10, start=cold.coef[0], max_rounds=0))
+    (warm,) = engine.solve(
+        Request(penalty=penalty, strengths=strengths, tol=1e-10, start=cold.dense_coef()[0], max_rounds=0)
+    )
     assert warm.gap[0] <= 1e-12
-    np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-12)
+    np.testing.assert_allclose(warm.dense_coef(), cold.dense_coef(), atol=1e-12)
     np.testing.assert_allclose(warm.intercept, cold.intercept, rtol=1e-10)
 
 
@@ -189,7 +191,7 @@ def test_a_constant_target_and_empty_inputs_give_zeros():
     found = engine_of(SparseEngine, x, np.full(10, 2.0)).solve(
         Request(penalty=penalty_of(4), strengths=np.array([0.1, 0.01]))
     )[0]
-    assert (found.coef == 0).all()
+    assert (found.dense_coef() == 0).all()
     assert (np.abs(found.gap) < 1e-12).all()
     np.testing.assert_allclose(found.intercept, 2.0)
 
@@ -203,4 +205,4 @@ def test_columns_in_order_give_the_same_answer_for_either_width_of_index(indices
     engine = SparseEngine(rows, [RowSet.whole(30)], intercept=True, standardize=True, threads=1)
     request = Request(penalty=penalty_of(20), strengths=np.array([0.3, 0.1]))
     (expected,) = engine_of(SparseEngine, x, y, standardize=True).solve(request)
-    np.testing.assert_array_equal(engine.solve(request)[0].coef, expected.coef)
+    np.testing.assert_array_equal(engine.solve(request)[0].dense_coef(), expected.dense_coef())

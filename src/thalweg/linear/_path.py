@@ -233,7 +233,7 @@ def as_path(
         family=family,
         penalty=request.penalty,
         lambda_=request.strengths,
-        coef=solution.coef,
+        coef=solution.dense_coef(),
         intercept=solution.intercept,
         gap=solution.gap,
         kkt=solution.kkt,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from thalweg.linear._penalty import Penalty
 
@@ -41,16 +42,20 @@ class Solution:
     """The path of one set of rows, in the units of the inputs.
 
     Args:
-        coef: (L, p), or (L, C, p) of a multinomial. intercept: (L,), or (L, C).
+        coef: (L, p), or (L, C, p) of a multinomial; a sparse matrix where the inputs are. intercept: (L,), or (L, C).
         gap: (L,) duality gap, as a share of the objective at b = 0.
         kkt: (L,) distance of 0 from the subgradient, in the units of lambda.
         error: (L,) mean loss on the rows held out: squared error, or twice the negative log-likelihood; or None.
         mistakes: (L,) share of these rows that are taken for another class; None where there are no classes.
     """
 
-    coef: np.ndarray
+    coef: np.ndarray | sparse.csr_array
     intercept: np.ndarray
     gap: np.ndarray
     kkt: np.ndarray
     error: np.ndarray | None = None
     mistakes: np.ndarray | None = None
+
+    def dense_coef(self) -> np.ndarray:
+        """Returns the coefficients in an array."""
+        return self.coef if isinstance(self.coef, np.ndarray) else self.coef.toarray()

@@ -10,17 +10,16 @@ import numpy as np
 from scipy import sparse
 
 from thalweg.core import share_out
-from thalweg.linear._kernel_sparse import (
+from thalweg.linear._kernel_sparse import Limits
+from thalweg.linear._kernel_sparse_columns import (
     Columns,
-    Limits,
-    Screen,
     all_products,
     held_out_errors,
     moments,
     scale_columns,
-    sparse_path,
     take_rows,
 )
+from thalweg.linear._kernel_sparse_path import Line, sparse_path
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import Rows, RowSet, scales
 from thalweg.linear._solution import Request, Solution
@@ -72,7 +71,6 @@ class SparseEngine:
     def _solve(self, k: int, request: Request) -> Solution:
         trained, penalty, num = self._first if k == 0 else self._train(k), request.penalty, len(request.strengths)
         problem = _Projected.of(trained, penalty)
-        size = len(trained.scale)
         limits = Limits(
             penalty.l1,
             penalty.l2,
@@ -80,25 +78,26 @@ class SparseEngine:
             np.where(penalty.free, 0.0, penalty.lower * trained.scale),
             np.where(penalty.free, 0.0, penalty.upper * trained.scale),
         )
-        start = np.zeros(size) if request.start is None else np.where(penalty.free, 0.0, request.start * trained.scale)
-        coef, gaps, kkts = np.zeros((num, size)), np.zeros(num), np.zeros(num)
+        start = np.zeros(len(trained.scale))
+        if request.start is not None:
+            start = np.where(penalty.free, 0.0, request.start * trained.scale)
+        gaps, kkts = np.zeros(num), np.zeros(num)
         null = 0.5 * float(problem.target @ problem.target)
-        sparse_path(
+        found = sparse_path(
             problem.columns,
             problem.target,
             problem.basis,
             problem.cross,
-            Screen.of(problem.columns, limits),
+            Line.of(problem.columns, limits, problem.target, problem.cross),
             np.asarray(request.strengths, np.float64),
             limits,
             request.tol * null,
             request.max_rounds,
             start,
-            coef,
             gaps,
             kkts,
         )
-        intercept = problem.to_inputs(coef)
+        coef, intercept = problem.to_inputs(sparse.csr_array(found, shape=(num, len(start))))
         request.solved(num)
         return Solution(
             coef=coef,
@@ -108,13 +107,13 @@ class SparseEngine:
             error=self._errors(k, coef, intercept),
         )
 
-    def _errors(self, k: int, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray | None:
+    def _errors(self, k: int, coef: sparse.csr_array, intercept: np.ndarray) -> np.ndarray | None:
         test = self._sets[k].test
         if test is None or not self._rows.weights[test].any():
             return None
         data, indices, indptr, root, y = _take(self._rows, test)
-        errors = np.zeros(len(coef))
-        held_out_errors(data, indices, indptr, y, root, coef, intercept, errors)
+        errors = np.zeros(len(intercept))
+        held_out_errors(data, indices, indptr, y, root, coef.data, coef.indices, coef.indptr, intercept, errors)
         return errors
 
 
@@ -246,23 +245,20 @@ class _Projected:
             solved=solved,
         )
 
-    def to_inputs(self, coef: np.ndarray) -> np.ndarray:
-        """Fills in unpenalised coefficients and brings all to the units of the inputs, in place.
+    def to_inputs(self, coef: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
+        """Returns the coefficients in the units of the inputs, with unpenalised ones filled in, and the intercepts.
 
         Args:
             coef: (L, p) of scaled inputs.
 
         Returns:
-            (L,) intercepts.
+            (L, p) and (L,).
         """
-        intercept = np.zeros(len(coef))
-        root = self.trained.root
-        middle = float(root**2 @ self.trained.y) if self.trained.centred else 0.0
-        for t, each in enumerate(coef):
-            support = np.flatnonzero(each)
-            if len(self.free):
-                each[self.free] = self.solved @ (self.level - each[support] @ self.columns.side[support])
-                support = np.union1d(support, self.free)
-            each[support] /= self.trained.scale[support]
-            intercept[t] = middle - self.trained.mean[support] @ each[support]
-        return intercept
+        trained, num = self.trained, len(coef.indptr) - 1
+        if len(self.free):
+            level = self.level - coef @ self.columns.side
+            places = (np.repeat(np.arange(num), len(self.free)), np.tile(self.free, num))
+            coef = coef + sparse.csr_array(((level @ self.solved.T).ravel(), places), shape=(num, len(trained.scale)))
+        coef.data /= trained.scale[coef.indices]
+        middle = float(trained.root**2 @ trained.y) if trained.centred else 0.0
+        return coef, middle - np.asarray(coef @ trained.mean)

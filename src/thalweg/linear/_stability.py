@@ -117,7 +117,7 @@ def stability_selection(
     sets, coefs = _halves(rows, num_halves, seed, classes is not None), []
     for first in range(0, len(sets), _TOGETHER):
         engine = Engines(rows, sets[first : first + _TOGETHER], setting, classes).of(penalty)
-        coefs += [solution.coef[0] for solution in engine.solve(request)]
+        coefs += [solution.dense_coef()[0] for solution in engine.solve(request)]
     found = np.array(coefs)
     used = found != 0
     selected = used.any(1) if used.ndim == 3 else used
