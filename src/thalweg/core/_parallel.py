@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -41,6 +43,24 @@ def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: in
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(drain, range(threads)))
+
+
+def products_by_numpy() -> AbstractContextManager[object]:
+    """Leaves all cores to NumPy's BLAS, where SciPy has a BLAS of its own, as in the wheels of both.
+
+    The threads of each library wait for more work after a product, and keep a core busy from which the other library
+    then waits for an answer. Compiled functions call SciPy's.
+
+    Example:
+        >>> with products_by_numpy():
+        ...     found = np.eye(2) @ np.ones(2)
+    """
+    own = [each.filepath for each in _blas().lib_controllers if _is_of_scipy(Path(each.filepath))]
+    return _blas().select(filepath=own).limit(limits=1)
+
+
+def _is_of_scipy(library: Path) -> bool:
+    return any(folder.name.startswith("scipy") for folder in list(library.parents)[:2])
 
 
 @cache

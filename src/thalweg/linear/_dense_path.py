@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from thalweg.core import share_out
+from thalweg.core import products_by_numpy, share_out
 from thalweg.linear._dense_data import DenseData, DenseProblem
 from thalweg.linear._dense_set import DenseSet
 from thalweg.linear._solution import Request, Solution
@@ -17,6 +19,13 @@ from thalweg.linear._solution import Request, Solution
 _STRETCH = 4
 #: ratio of the strengths on the way down to the first one, where there is no start
 _DESCENT = 0.7
+#: in which the columns are multiplied where cores are shared out
+_SLICES = 8
+#: gaps that are looser are not sought: the tangent at such a solution misleads, which costs more than it saves
+_LOOSEST = 1e-6
+
+#: calls a function with every item
+_Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 
 
 def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Request, threads: int) -> list[Solution]:
@@ -35,8 +44,16 @@ def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Reque
     References:
         Massias, Gramfort and Salmon, Celer: a fast solver for the lasso with dual extrapolation, 2018 (working sets).
     """
+    if len(problems) == 1 and threads > 1:  # all cores are for its products
+        with products_by_numpy():
+            return _solve(data, problems, request, _in_turn)
+    return _solve(data, problems, request, partial(share_out, threads=threads))
+
+
+def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, run: _Run) -> list[Solution]:
+    tol = min(request.tol, _LOOSEST)
     residuals = [data.masked(each.residual, each.number) / each.weight for each in problems]
-    gradients = _gradients(data, [r[None] for r in residuals])
+    gradients = _gradients(data, [r[None] for r in residuals], run)
     sets = [DenseSet(data, problem, r, g[0]) for problem, r, g in zip(problems, residuals, gradients, strict=True)]
     strengths = np.asarray(request.strengths, np.float64)
     if request.start is None:
@@ -45,35 +62,40 @@ def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Reque
     else:
         for each in sets:
             each.put(request.start)
-        for each, gradient in zip(sets, _gradients(data, [each.residuals for each in sets]), strict=True):
+        for each, gradient in zip(sets, _gradients(data, [each.residuals for each in sets], run), strict=True):
             each.stand(request.start[each.which], gradient[0])
     for first in range(0, len(strengths), _STRETCH):
         waiting = sets
         for each in sets:
             each.left = strengths[first : first + _STRETCH]
-        _share_out(lambda each: each.join(each.predicted()), waiting, threads)
+        run(lambda each: each.join(each.predicted()), waiting)
         while waiting:
-            _share_out(lambda each: each.solve(request.tol, request.max_rounds), waiting, threads)
-            gradients = _gradients(data, [each.residuals for each in waiting])
+            run(lambda each: each.solve(tol, request.max_rounds), waiting)
+            gradients = _gradients(data, [each.residuals for each in waiting], run)
             checked = list(zip(waiting, gradients, strict=True))
-            _share_out(lambda pair: pair[0].check(pair[1], request.tol), checked, threads)
+            run(lambda pair: pair[0].check(pair[1], tol), checked)
             waiting = [each for each in waiting if len(each.left) > 0]
         asked = max(0, min(first + _STRETCH, len(strengths)) - max(first, len(strengths) - len(request.strengths)))
         request.solved(asked * len(sets))
     return [each.solution(len(request.strengths)) for each in sets]
 
 
-def _gradients(data: DenseData, residuals: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _in_turn(work: Callable[[Any], None], items: Sequence[Any]) -> None:
+    for item in items:
+        work(item)
+
+
+def _gradients(data: DenseData, residuals: Sequence[np.ndarray], run: _Run) -> list[np.ndarray]:
     """Returns for each set (S, p) products with all inputs, of its (S, n) residuals."""
-    products = np.concatenate(residuals) @ data.x
-    return np.split(products, np.cumsum([len(r) for r in residuals])[:-1])
+    together = np.concatenate(residuals)
+    found = np.empty((len(together), data.x.shape[1]))
+    bounds = np.linspace(0, found.shape[1], _SLICES + 1).astype(int) if run is not _in_turn else [0, found.shape[1]]
 
+    def work(columns: slice) -> None:
+        np.matmul(together, data.x[:, columns], out=found[:, columns])
 
-def _share_out(work: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
-    if len(items) == 1:  # all threads are for its products
-        work(items[0])
-    else:
-        share_out(work, items, threads)
+    run(work, [slice(a, b) for a, b in pairwise(bounds)])
+    return np.split(found, np.cumsum([len(r) for r in residuals])[:-1])
 
 
 def _descent(highest: float, first: float) -> np.ndarray:

@@ -57,6 +57,7 @@ class DenseSet:
             np.empty((num_beside, 0)),
         )
         self._q, self._corr, self._coef, self._tangent = np.empty((4, 0))
+        self._room = np.empty(0)
 
     def highest(self) -> float:
         """Returns the least strength at which b = 0."""
@@ -107,6 +108,7 @@ class DenseSet:
         gram = np.empty((capacity, capacity))  # row by row in memory: sweeps read rows
         gram[:size, :size] = self._gram[:size, :size]
         self._gram = gram
+        self._room = np.empty(capacity**2)  # what a support does not need of it takes no memory
 
     def put(self, start: np.ndarray) -> None:
         """Puts the set at some coefficients, (p,); `stand` must be told the gradient there."""
@@ -131,7 +133,9 @@ class DenseSet:
         self._solved = np.empty((len(self.left), m))
         limits = (p.l1[which], p.l2[which], p.lower[which], p.upper[which])
         state = (self._gram, self._q[:m], self._corr[:m], self._coef[:m], self._square, self._at, self.left)
-        quadratic_stretch(*state, *limits, _INNER * tol * p.null, max_rounds, self._tangent[:m], self._solved)
+        quadratic_stretch(
+            *state, *limits, _INNER * tol * p.null, max_rounds, self._tangent[:m], self._room, self._solved
+        )
         self.residuals = self._residuals()
 
     def _residuals(self) -> np.ndarray:

@@ -57,11 +57,11 @@ with kept_in_cache():
     @njit(cache=True, nogil=True)
     def _minimise(gram, corr, coef, l1, l2, lower, upper, tangent):
         """Minimises a penalised quadratic by sweeps and Newton steps; changes corr and coef, and writes tangent."""
-        every, ones = np.arange(coef.size), np.ones(coef.size)
+        every, ones, room = np.arange(coef.size), np.ones(coef.size), np.empty(coef.size**2)
         goal = _QUADRATIC_SHARE * kkt_violation(corr, coef, l1, l2, lower, upper, ones)
         for _ in range(_QUADRATIC_ROUNDS):
             sweep(gram, corr, coef, l1, l2, lower, upper, every)
-            newton(gram, corr, coef, l1, l2, lower, upper, tangent)
+            newton(gram, corr, coef, l1, l2, lower, upper, tangent, room)
             if kkt_violation(corr, coef, l1, l2, lower, upper, ones) <= goal:
                 break
 

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from thalweg.linear._kernel import MATH, kept_in_cache
+from thalweg.linear._kernel_lapack import factorise, solve_factored
 from thalweg.optim import soft_threshold
 
 #: added to the diagonal for a Newton step, as a share of it; what has no gradient does not move by it
@@ -110,20 +111,6 @@ with kept_in_cache():
                 corr[i] -= a * row_a[i]
             t += 1
 
-    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def _solve_factored(factor, right):
-        """Solves L L' x = right in place; factor is L in Fortran order."""
-        for s in range(right.size):
-            right[s] /= factor[s, s]
-            x = right[s]
-            for t in range(s + 1, right.size):
-                right[t] -= x * factor[t, s]
-        for s in range(right.size - 1, -1, -1):
-            x = right[s]
-            for t in range(s + 1, right.size):
-                x -= right[t] * factor[t, s]
-            right[s] = x / factor[s, s]
-
     @njit(cache=True, nogil=True)
     def _support(coef, lower, upper):
         """Returns what is not 0 and not at a bound."""
@@ -156,7 +143,16 @@ with kept_in_cache():
         return ((upper if move > 0.0 else lower) - at) / move
 
     @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
-    def newton(gram, corr, coef, l1, l2, lower, upper, tangent):
+    def _squared(factor, by):
+        """Returns the squared norm of L'by."""
+        found = np.zeros(by.size)
+        for s in range(by.size):
+            for t in range(s + 1):
+                found[t] += factor[s, t] * by[s]
+        return np.dot(found, found)
+
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def newton(gram, corr, coef, l1, l2, lower, upper, tangent, room):
         """Moves the support to the minimum of its quadratic, or to the first sign or bound on the way.
 
         Coordinates that would change sign stop at 0, all of them where that lowers the objective, else the first alone.
@@ -164,6 +160,7 @@ with kept_in_cache():
         Args:
             gram: (m, m). corr: (m,). coef: (m,). l1: (m,). l2: (m,). lower: (m,). upper: (m,).
             tangent: (m,) Written: how b moves where l1 and l2 fall in proportion, by their share.
+            room: At least the square of the support's size, for its factor: fresh memory each time would cost as much.
 
         Returns:
             Whether a step was made: not for an empty support, or one whose Gram matrix has no Cholesky factor.
@@ -173,37 +170,34 @@ with kept_in_cache():
         num = support.size
         if num == 0:
             return False
-        matrix = np.empty((num, num))
+        factor = room[: num * num].reshape((num, num))
         for s in range(num):
             row = gram[support[s]]
             for t in range(s + 1):
-                matrix[t, s] = row[support[t]]
-                matrix[s, t] = matrix[t, s]
-            matrix[s, s] += l2[support[s]]
-            matrix[s, s] *= 1.0 + _RIDGE
-        try:
-            factor = np.linalg.cholesky(matrix)
-        except Exception:  # the only kind that compiled code can name
+                factor[s, t] = row[support[t]]
+            factor[s, s] += l2[support[s]]
+            factor[s, s] *= 1.0 + _RIDGE
+        if not factorise(factor):
             return False
         right = np.empty(num)
         for s in range(num):
             j = support[s]
             right[s] = corr[j] - l2[j] * coef[j] - (l1[j] if coef[j] > 0.0 else -l1[j])
         move = right.copy()
-        _solve_factored(factor, move)
-        room, first = np.empty(num), np.inf
+        solve_factored(factor, move)
+        until, first = np.empty(num), np.inf
         for s in range(num):
             j = support[s]
-            room[s] = _room_left(coef[j], move[s], l1[j], lower[j], upper[j])
-            first = min(first, room[s])
+            until[s] = _room_left(coef[j], move[s], l1[j], lower[j], upper[j])
+            first = min(first, until[s])
         if first < 1.0:
-            stopped = move * np.minimum(room, 1.0)
-            lowers = 0.5 * np.dot(stopped, np.dot(matrix, stopped)) < np.dot(right, stopped)
+            stopped = move * np.minimum(until, 1.0)
+            lowers = 0.5 * _squared(factor, stopped) < np.dot(right, stopped)
             for s in range(num):
                 j = support[s]
-                share = min(room[s], 1.0) if lowers else first
+                share = min(until[s], 1.0) if lowers else first
                 end = coef[j] + share * move[s]
-                if room[s] <= share:  # exactly there, not by rounding
+                if until[s] <= share:  # exactly there, not by rounding
                     end = 0.0 if coef[j] * move[s] < 0.0 else (upper[j] if move[s] > 0.0 else lower[j])
                 move[s] = end - coef[j]
                 coef[j] = end
@@ -212,14 +206,14 @@ with kept_in_cache():
                 j = support[s]
                 coef[j] += move[s]
                 right[s] = l2[j] * coef[j] + (l1[j] if coef[j] > 0.0 else -l1[j])
-            _solve_factored(factor, right)
+            solve_factored(factor, right)
             for s in range(num):
                 tangent[support[s]] = right[s]
         subtract_columns(gram, support, move, corr)
         return True
 
     @njit(cache=True, nogil=True)
-    def solve_quadratic(gram, q, corr, coef, square, l1, l2, lower, upper, outside, tol, max_rounds, tangent):
+    def solve_quadratic(gram, q, corr, coef, square, l1, l2, lower, upper, outside, tol, max_rounds, tangent, room):
         """Lowers the objective until the gap is at most `tol`, or for so many rounds; returns the gap.
 
         A round is two sweeps over the candidates and a Newton step on the support.
@@ -230,7 +224,7 @@ with kept_in_cache():
             outside: As in `quadratic_gap`.
             tol: In units of the objective.
             max_rounds: At most so many.
-            tangent: (m,) As in `newton`; 0 where the last step ended early.
+            tangent: (m,) As in `newton`; 0 where the last step ended early. room: As in `newton`.
         """
         gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
         for _ in range(max_rounds):
@@ -241,7 +235,7 @@ with kept_in_cache():
             gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
             if gap <= tol:
                 break
-            if not newton(gram, corr, coef, l1, l2, lower, upper, tangent):
+            if not newton(gram, corr, coef, l1, l2, lower, upper, tangent, room):
                 for _ in range(_SWEEPS_ALONE):
                     sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
             gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
@@ -264,7 +258,7 @@ with kept_in_cache():
 
     @njit(cache=True, nogil=True)
     def quadratic_stretch(
-        gram, q, corr, coef, square, before, strengths, l1, l2, lower, upper, tol, max_rounds, tangent, coefs
+        gram, q, corr, coef, square, before, strengths, l1, l2, lower, upper, tol, max_rounds, tangent, room, coefs
     ):
         """Writes the solutions for falling strengths, each from the tangent of the one before.
 
@@ -276,14 +270,15 @@ with kept_in_cache():
             l1: (m,). l2: (m,). lower: (m,). upper: (m,).
             tol: In units of the objective.
             max_rounds: For every strength.
-            tangent: (m,) at coef, or 0; changed.
+            tangent: (m,) at coef, or 0; changed. room: As in `newton`.
             coefs: (S, m) written.
         """
         for t in range(strengths.size):
             s = strengths[t]
             extrapolate(gram, corr, coef, lower, upper, tangent, 1.0 - s / before)
             tangent *= s / before  # by the strength, so by its share it shrinks; it serves where no step is needed
-            solve_quadratic(gram, q, corr, coef, square, s * l1, s * l2, lower, upper, 0.0, tol, max_rounds, tangent)
+            limits = (s * l1, s * l2, lower, upper)
+            solve_quadratic(gram, q, corr, coef, square, *limits, 0.0, tol, max_rounds, tangent, room)
             coefs[t] = coef
             before = s
 

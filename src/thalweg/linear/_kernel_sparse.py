@@ -119,7 +119,7 @@ with kept_in_cache():
         """
         before, tangent = coef.copy(), np.zeros(coef.size)
         gram, limit = gram_of(x, which, rest.size), (limits.l1, limits.l2, limits.lower, limits.upper)
-        solve_quadratic(gram, q, corr, coef, square, *limit, 0.0, tol, max_rounds, tangent)
+        solve_quadratic(gram, q, corr, coef, square, *limit, 0.0, tol, max_rounds, tangent, np.empty(coef.size**2))
         for s in range(which.size):
             if coef[s] != before[s]:
                 subtract_column(x, which[s], coef[s] - before[s], rest, beside)

@@ -79,8 +79,8 @@ def solve_moments(moments: Moments, request: Request, scale: np.ndarray) -> tupl
     corr, tangent = held.cross - held.gram @ coef, np.zeros(len(scale))
     coefs, null = np.zeros((len(request.strengths), len(scale))), 0.5 * moments.square
     about = (held.gram, held.cross, corr, coef, held.square)
-    stop = (request.tol * null, request.max_rounds)
-    quadratic_stretch(*about, math.inf, request.strengths, l1, l2, lower, upper, *stop, tangent, coefs)
+    stop, room = (request.tol * null, request.max_rounds), np.empty(len(scale) ** 2)
+    quadratic_stretch(*about, math.inf, request.strengths, l1, l2, lower, upper, *stop, tangent, room, coefs)
     gap, kkt = np.empty((2, len(coefs)))
     corrs = held.cross - coefs @ held.gram
     for t, s in enumerate(request.strengths):
