@@ -80,12 +80,57 @@ def breast_cancer(ratio: float) -> Problem:
 
 def khan(ratio: float) -> Problem:
     """Returns the training rows of Khan's tumours, 63 x 2308 and 4 classes, with columns of mean 0 and variance 1."""
-    folder = os.environ.get("THALWEG_DATA")
-    if folder is None:
-        raise FileNotFoundError("THALWEG_DATA must name the folder that holds regression/khan_srbct.npz")
-    with np.load(Path(folder) / "regression" / "khan_srbct.npz") as found:
+    with np.load(_given_data("regression/khan_srbct.npz")) as found:
         x, y = found["X_train"].astype(np.float64), found["y_train"].astype(np.float64)
     return _with_lambdas(_unit(x), y - y.min(), "multinomial", ratio)
+
+
+def meats(ratio: float) -> Problem:
+    """Returns the share of fat in meats and their near-infrared spectra, 215 x 100, in columns of variance 1."""
+    with np.load(_given_data("regression/meats_nir.npz")) as found:
+        return _with_lambdas(_unit(found["X"].astype(np.float64)), found["Y"][:, 1], "gaussian", ratio)
+
+
+def hitters(ratio: float) -> Problem:
+    """Returns the logarithm of the salaries of 263 baseball players and 19 inputs, in columns of variance 1."""
+    lines = _given_data("regression/hitters.csv").read_text().splitlines()
+    names, *rows = (line.split(",") for line in lines)
+    target = names.index("Salary")
+    rows = [row for row in rows if row[target]]
+    first = rows[0]  # of the words, each column has two
+    x = [[float(v) if _is_number(v) else float(v == first[k]) for k, v in enumerate(row)] for row in rows]
+    inputs = np.delete(np.array(x), target, axis=1)
+    return _with_lambdas(_unit(inputs), np.log([float(row[target]) for row in rows]), "gaussian", ratio)
+
+
+def diabetes(ratio: float) -> Problem:
+    """Returns the diabetes data of scikit-learn, 442 x 10, with columns of mean 0 and variance 1."""
+    from sklearn.datasets import load_diabetes
+
+    found: Any = load_diabetes()
+    return _with_lambdas(_unit(found.data), found.target, "gaussian", ratio)
+
+
+def text(kind: str, ratio: float) -> Problem:
+    """Returns passages of 20 lines from seven plays of Shakespeare, by the logarithms of their words' counts.
+
+    Args:
+        kind: "gaussian": how many question and exclamation marks they hold; "binomial": whether they are from the
+            first play, Romeo and Juliet.
+        ratio: Of the last strength and the first.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    lines = _given_data("text/shakespeare_7plays.txt").read_text().splitlines()
+    passages = ["\n".join(lines[k : k + 20]) for k in range(0, len(lines) - 19, 20)]
+    counts: Any = CountVectorizer(min_df=2).fit_transform(passages)
+    x = sparse.csc_array(counts.astype(np.float64).log1p())
+    if kind == "gaussian":
+        y = np.array([float(sum(map(passage.count, "?!"))) for passage in passages])
+    else:  # a play begins with its first act
+        second = [k for k, line in enumerate(lines) if line.startswith("ACT I.")][1]
+        y = (20 * np.arange(len(passages)) < second).astype(np.float64)
+    return _with_lambdas(x, y, kind, ratio)
 
 
 #: name -> the problem; the settings are what the results record
@@ -98,6 +143,11 @@ CASES: dict[str, tuple[Callable[..., Problem], dict[str, Any]]] = {
         {"n": 20_000, "p": 50_000, "density": 1e-3, "support": 100, "snr": 10.0, "ratio": 1e-2, "seed": 4},
     ),
     "khan": (khan, {"ratio": 1e-2}),
+    "meats": (meats, {"ratio": 1e-4}),
+    "hitters": (hitters, {"ratio": 1e-3}),
+    "diabetes": (diabetes, {"ratio": 1e-3}),
+    "text": (text, {"kind": "gaussian", "ratio": 1e-2}),
+    "text-classes": (text, {"kind": "binomial", "ratio": 1e-2}),
     "breast-cancer": (breast_cancer, {"ratio": 1e-3}),
     "sparse-logistic": (
         sparse_binomial,
@@ -222,6 +272,17 @@ def load(folder: Path) -> Problem:
 
 
 _SPARSE = {"values": np.float64, "rows": np.int32, "starts": np.int32}
+
+
+def _given_data(name: str) -> Path:
+    folder = os.environ.get("THALWEG_DATA")
+    if folder is None:
+        raise FileNotFoundError(f"THALWEG_DATA must name the folder that holds {name}")
+    return Path(folder) / name
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").replace(".", "", 1).isdigit()
 
 
 def _coefficients(rng: np.random.Generator, p: int, support: int) -> np.ndarray:

@@ -310,3 +310,13 @@ def test_a_path_from_second_moments():
         path_from_gram([[1.0, 2.0], [0.0, 1.0]], [1.0, 1.0], 1.0)
     with pytest.raises(InputError, match="cross must be 2 numbers"):
         path_from_gram(np.eye(2), [1.0], 1.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_inputs_that_are_nearly_one_another_reach_the_gap(seed):
+    rng = np.random.default_rng(seed)  # like spectra: smooth curves, of which few differ by more than rounding
+    waves = np.exp(-0.5 * ((np.linspace(0, 1, 80) - rng.random((12, 1))) / 0.25) ** 2)
+    x = rng.standard_normal((150, 12)) @ waves + 1e-6 * rng.standard_normal((150, 80))
+    y = x[:, 3] - 2 * x[:, 40] + 30 * (x[:, 10] - x[:, 12]) + 0.1 * rng.standard_normal(150)
+    path = fit_path(x, y, lambda_min_ratio=1e-5, standardize=True, tol=1e-7)
+    assert path.gap.max() <= 1e-7

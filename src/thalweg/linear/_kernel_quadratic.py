@@ -18,6 +18,8 @@ from thalweg.optim import soft_threshold
 _RIDGE = 1e-9
 #: sweeps over the candidates before a Newton step, and where there can be none
 _SWEEPS, _SWEEPS_ALONE = 2, 30
+#: rounds after which inputs join one at a time
+_PATIENCE = 12
 
 _shrink = njit(soft_threshold, inline="always")
 
@@ -212,11 +214,27 @@ with kept_in_cache():
         subtract_columns(gram, support, move, corr)
         return True
 
+    @njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")
+    def _best_newcomer(gram, corr, coef, l1, l2, lower, upper):
+        """Returns the coordinate, of those that are 0 or at a bound, whose own minimum is lowest; or none, or (1,)."""
+        best, most = 0, 0.0
+        for j in range(coef.size):
+            curvature, old = gram[j, j] + l2[j], coef[j]
+            if curvature > 0.0 and (old == 0.0 or old == lower[j] or old == upper[j]):
+                new = _shrink(corr[j] + gram[j, j] * old, l1[j]) / curvature
+                move = min(max(new, lower[j]), upper[j]) - old
+                gain = curvature * move * move
+                if gain > most:
+                    best, most = j, gain
+        return np.full(1 if most > 0.0 else 0, best)
+
     @njit(cache=True, nogil=True)
     def solve_quadratic(gram, q, corr, coef, square, l1, l2, lower, upper, outside, tol, max_rounds, tangent, room):
         """Lowers the objective until the gap is at most `tol`, or for so many rounds; returns the gap.
 
-        A round is two sweeps over the candidates and a Newton step on the support.
+        A round is two sweeps over the candidates and a Newton step on the support. Where inputs are so alike that
+        sweeps let in many that must leave again, one at a time joins, and Newton steps go on until none leaves: so no
+        support comes twice.
 
         Args:
             gram: (m, m). q: (m,). corr: (m,) changed with b. coef: (m,) changed. square: t.
@@ -227,15 +245,22 @@ with kept_in_cache():
             tangent: (m,) As in `newton`; 0 where the last step ended early. room: As in `newton`.
         """
         gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
-        for _ in range(max_rounds):
+        for used in range(max_rounds):
             if gap <= tol:
                 break
-            for _ in range(_SWEEPS):
-                sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
+            if used < _PATIENCE:
+                for _ in range(_SWEEPS):
+                    sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
+            else:
+                sweep(gram, corr, coef, l1, l2, lower, upper, _best_newcomer(gram, corr, coef, l1, l2, lower, upper))
             gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
             if gap <= tol:
                 break
-            if not newton(gram, corr, coef, l1, l2, lower, upper, tangent, room):
+            if used >= _PATIENCE:
+                for _ in range(coef.size):  # at most one coordinate leaves the support in each
+                    if not newton(gram, corr, coef, l1, l2, lower, upper, tangent, room) or tangent.any():
+                        break
+            elif not newton(gram, corr, coef, l1, l2, lower, upper, tangent, room):
                 for _ in range(_SWEEPS_ALONE):
                     sweep(gram, corr, coef, l1, l2, lower, upper, _candidates(coef, corr, l1))
             gap = quadratic_gap(q, corr, coef, square, l1, l2, lower, upper, outside)
