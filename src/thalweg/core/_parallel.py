@@ -52,8 +52,10 @@ def products_by_numpy() -> AbstractContextManager[object]:
     then waits for an answer. Compiled functions call SciPy's.
 
     Example:
+        >>> import numpy as np
         >>> with products_by_numpy():
-        ...     found = np.eye(2) @ np.ones(2)
+        ...     np.eye(2) @ np.ones(2)
+        array([1., 1.])
     """
     own = [each.filepath for each in _blas().lib_controllers if _is_of_scipy(Path(each.filepath))]
     return _blas().select(filepath=own).limit(limits=1)
