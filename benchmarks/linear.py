@@ -72,8 +72,8 @@ class Part:
             and (wanted is None or any(part in name for part in wanted))
         }
 
-    def run(self) -> dict[str, Any]:
-        """Returns what goes into the results."""
+    def run(self, earlier: dict[str, Any]) -> dict[str, Any]:
+        """Returns what goes into the results, with what an earlier call found of contenders that are not asked now."""
         try:
             for name, contender in self.contenders().items():
                 self.found[name] = self._first(name, contender)
@@ -83,6 +83,7 @@ class Part:
             for process in self.processes.values():
                 process.end()
             self._folder.cleanup()
+        self.found = {**earlier, **self.found}
         return self._report()
 
     def _first(self, name: str, contender: Contender) -> dict[str, Any]:
@@ -210,7 +211,22 @@ class Part:
             if "seconds" in ours:
                 best = statistics.median(peers[report["best_peer"]]["seconds"])
                 report["ratio"] = best / statistics.median(ours["seconds"])
+        if (fast := self._fast_ratio()) is not None:
+            report["fast_ratio"] = fast
         return report
+
+    def _fast_ratio(self) -> float | None:
+        """Returns how many times as long a peer takes at its own default, at least: as our fast mode, or as ours.
+
+        Ours where the gap of the default is below that of the fast mode.
+        """
+        ours, fast = self.found.get("ours", {}), self.found.get("ours, fast", {})
+        if "seconds" not in ours or "seconds" not in fast:
+            return None
+        defaults = [each["default"] for each in self._timed() if each["package"] != "thalweg" and "default" in each]
+        own = {True: statistics.median(fast["seconds"]), False: statistics.median(ours["seconds"])}
+        ratios = [each["seconds"] / own[each["gap"] >= fast["gap"]] for each in defaults if each["gap"] >= ours["gap"]]
+        return min(ratios, default=None)
 
 
 def _line(each: dict[str, Any]) -> str:
@@ -230,10 +246,15 @@ def _line(each: dict[str, Any]) -> str:
 
 def _claims(parts: dict[str, Any]) -> dict[str, bool]:
     wanted = {f"{case} {question}": least for (case, question), least in LEAST.items()}
-    return {
+    claims = {
         f"{part}: the best peer takes at least {wanted[part]:g}x as long": found.get("ratio", 0.0) >= wanted[part]
         for part, found in parts.items()
         if part in wanted
+    }
+    return claims | {
+        f"{part}: no peer is faster at its own default gap": found["fast_ratio"] >= 1
+        for part, found in parts.items()
+        if "fast_ratio" in found
     }
 
 
@@ -250,7 +271,7 @@ def main() -> int:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description="Time penalised paths against their peers.")
     parser.add_argument("--only", nargs=2, action="append", metavar=("CASE", "QUESTION"))
-    parser.add_argument("--contenders", nargs="+", help="parts of names; nothing is written")
+    parser.add_argument("--contenders", nargs="+", help="parts of names; others stay as an earlier call found them")
     parser.add_argument("--scale", type=float, default=1.0, help="of rows and columns; nothing but 1 is written")
     parser.add_argument("--repeats", type=int, default=5, help="at most")
     parser.add_argument("--limit", type=float, default=150.0, help="seconds of one fit of a path; cv: 10 times this")
@@ -263,14 +284,15 @@ def main() -> int:
     unknown = [f"{case} {question}" for case, question in asked if (case, question) not in PARTS]
     if unknown:
         parser.error(f"--only must be one of {', '.join(' '.join(part) for part in PARTS)}, got {unknown[0]}")
-    out = Path(given.out) if given.out and given.scale == 1 and not given.contenders else None
+    out = Path(given.out) if given.out and given.scale == 1 else None
     config = {"threads": given.threads, "goal_gap": GOAL, "lambdas": NUM_LAMBDAS, "folds": NUM_FOLDS}
     earlier = earlier_result(out, config) if out else None
     parts: dict[str, Any] = earlier["parts"] if earlier else {}
     for case, question in [part for part in PARTS if part in asked]:
         print(f"{case} {question}")
+        earlier = parts.get(f"{case} {question}", {}).get("contenders", {}) if given.contenders else {}
         try:
-            found = Part(case, question, given, _known(parts, case=case, scale=given.scale)).run()
+            found = Part(case, question, given, _known(parts, case=case, scale=given.scale)).run(earlier)
         except FileNotFoundError as error:
             print(f"  left out: {error}")
             continue

@@ -74,6 +74,14 @@ def ours_path(problem: Problem, tol: float | None, threads: int) -> Fit:
     return found.coef, found.intercept
 
 
+def ours_fast(problem: Problem, tol: float | None, threads: int) -> Fit:
+    """Fits by `fit_path` in its fast mode; other tolerances are not asked for."""
+    from thalweg.linear import fit_path
+
+    found = fit_path(problem.x, problem.y, family=problem.kind, lambda_=problem.lambdas, threads=threads, tol="fast")
+    return found.coef, found.intercept
+
+
 def ours_cv(problem: Problem, tol: float | None, threads: int) -> np.ndarray:
     """Cross-validates by `cross_validate`, its checks of the input included; the path of all rows is fitted too."""
     from thalweg.linear import cross_validate
@@ -359,6 +367,13 @@ def _all() -> dict[str, Contender]:
             kinds=("gaussian", "binomial", "multinomial"),
         )
     }
+    found["ours, fast"] = Contender(
+        package="thalweg",
+        path=ours_fast,
+        tolerances=[1e-3],
+        kinds=("gaussian", "binomial", "multinomial"),
+        questions=("path",),
+    )
     for precompute in (True, False):
         found[f"scikit-learn, precompute={precompute}"] = Contender(
             package="scikit-learn",

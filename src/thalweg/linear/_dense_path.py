@@ -21,8 +21,9 @@ _STRETCH = 4
 _DESCENT = 0.7
 #: in which the columns are multiplied where cores are shared out
 _SLICES = 8
-#: gaps that are looser are not sought: the tangent at such a solution misleads, which costs more than it saves
-_LOOSEST = 1e-6
+#: gaps that are looser are not sought: the tangent at such a solution misleads, which costs more than it saves.
+#: Then only every fourth strength is solved; between, the path is nearly a line
+_LOOSEST, _SKIP = 1e-6, 4
 
 #: calls a function with every item
 _Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
@@ -51,7 +52,6 @@ def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Reque
 
 
 def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, run: _Run) -> list[Solution]:
-    tol = min(request.tol, _LOOSEST)
     residuals = [data.masked(each.residual, each.number) / each.weight for each in problems]
     gradients = _gradients(data, [r[None] for r in residuals], run)
     sets = [DenseSet(data, problem, r, g[0]) for problem, r, g in zip(problems, residuals, gradients, strict=True)]
@@ -64,19 +64,26 @@ def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, 
             each.put(request.start)
         for each, gradient in zip(sets, _gradients(data, [each.residuals for each in sets], run), strict=True):
             each.stand(request.start[each.which], gradient[0])
-    for first in range(0, len(strengths), _STRETCH):
+    solved, told = strengths, 0
+    if request.tol > _LOOSEST:
+        places = _thinned(len(strengths) - len(request.strengths), len(strengths))
+        solved = strengths[places]
+        for each in sets:
+            each.skipped = {float(strengths[b]): strengths[a + 1 : b] for a, b in pairwise(places) if b > a + 1}
+    for first in range(0, len(solved), _STRETCH):
         waiting = sets
         for each in sets:
-            each.left = strengths[first : first + _STRETCH]
+            each.left = solved[first : first + _STRETCH]
         run(lambda each: each.join(each.predicted()), waiting)
         while waiting:
-            run(lambda each: each.solve(tol, request.max_rounds), waiting)
+            run(lambda each: each.solve(min(request.tol, _LOOSEST), request.max_rounds), waiting)
             gradients = _gradients(data, [each.residuals for each in waiting], run)
             checked = list(zip(waiting, gradients, strict=True))
-            run(lambda pair: pair[0].check(pair[1], tol), checked)
+            run(lambda pair: pair[0].check(pair[1], request.tol), checked)
             waiting = [each for each in waiting if len(each.left) > 0]
-        asked = max(0, min(first + _STRETCH, len(strengths)) - max(first, len(strengths) - len(request.strengths)))
-        request.solved(asked * len(sets))
+        reached = int(np.count_nonzero(request.strengths >= solved[min(first + _STRETCH, len(solved)) - 1]))
+        request.solved((reached - told) * len(sets))
+        told = reached
     return [each.solution(len(request.strengths)) for each in sets]
 
 
@@ -96,6 +103,11 @@ def _gradients(data: DenseData, residuals: Sequence[np.ndarray], run: _Run) -> l
 
     run(work, [slice(a, b) for a, b in pairwise(bounds)])
     return np.split(found, np.cumsum([len(r) for r in residuals])[:-1])
+
+
+def _thinned(asked: int, num: int) -> np.ndarray:
+    """Returns the places of strengths that are solved: all before the first that is asked for, it, some, the last."""
+    return np.unique(np.concatenate([np.arange(asked), np.arange(asked, num, _SKIP), [num - 1]]))
 
 
 def _descent(highest: float, first: float) -> np.ndarray:

@@ -39,12 +39,15 @@ class DenseSet:
         self.problem, self.which = problem, np.empty(0, np.int64)
         #: strengths of the stretch that are not solved yet
         self.left = np.empty(0)
+        #: strength -> those before it whose solutions may lie on the line to it
+        self.skipped: dict[float, np.ndarray] = {}
         #: (S + 1, n) by weight, at the strengths just solved and along the tangent
         self.residuals = residual[None]
         self._data, self._residual, self._null_gradient = data, residual, gradient
         self._square = float(residual @ problem.residual)
         self._gradient, self._slope, self._at = gradient, np.zeros_like(gradient), math.inf
         self._tries = 0
+        self._last: tuple[float, np.ndarray, np.ndarray] | None = None  # strength, coefficients, gradients
         self._solved = np.empty((0, 0))  # (S, m) at the strengths just solved
         self._paths: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._gaps: list[float] = []
@@ -174,14 +177,51 @@ class DenseSet:
                 self.join(_largest(np.flatnonzero(most > 1), most, _BROKEN))
                 return
             self._tries = 0
-            held = np.zeros(len(gradient))
-            held[which] = coef
-            self._paths.append((which[coef != 0], coef[coef != 0], p.alone - self._carried[:, :m] @ coef))
-            self._gaps.append(gap / p.null if p.null > 0 else gap)
-            self._kkts.append(kkt_violation(gradient, held, s * p.l1, s * p.l2, p.lower, p.upper, p.scale))
+            skipped = self.skipped.pop(s, None)
+            if skipped is not None and not self._fill(skipped, s, coef, gradient, tol):
+                self.left = np.concatenate([skipped, self.left[t:]])
+                return
+            self._keep(s, coef, gradient, gap)
         self.stand(self._solved[-1], gradients[-2])
         self._slope, self._at = gradients[-1], float(self.left[-1])
         self.left = self.left[:0]
+
+    def _keep(self, strength: float, coef: np.ndarray, gradient: np.ndarray, gap: float) -> None:
+        """Keeps a solution, (m,), with its gradient, (p,)."""
+        p, held = self.problem, np.zeros(len(gradient))
+        held[self.which] = coef
+        chosen = coef != 0
+        self._paths.append((self.which[chosen], coef[chosen], p.alone - self._carried[:, : len(coef)] @ coef))
+        self._gaps.append(gap / p.null if p.null > 0 else gap)
+        limits = (strength * p.l1, strength * p.l2, p.lower, p.upper, p.scale)
+        self._kkts.append(kkt_violation(gradient, held, *limits))
+        self._last = strength, coef, gradient
+
+    def _fill(self, skipped: np.ndarray, strength: float, coef: np.ndarray, gradient: np.ndarray, tol: float) -> bool:
+        """Keeps what lies on the line between the last solution and a new one, where its gaps are small enough.
+
+        Where not, nothing is kept, the set stands at the last solution, and False is returned.
+        """
+        p, m, which = self.problem, len(self.which), self.which
+        assert self._last is not None
+        before, old, old_gradient = self._last
+        old = np.concatenate([old, np.zeros(m - len(old))])
+        found = []
+        for s in skipped:
+            share = (before - s) / (before - strength) if strength < before else 1.0
+            mixed, slope = old + share * (coef - old), old_gradient + share * (gradient - old_gradient)
+            reach = p.reach(slope)
+            reach[which] = 0.0
+            limits = (s * p.l1[which], s * p.l2[which], p.lower[which], p.upper[which])
+            gap = quadratic_gap(self._q[:m], slope[which], mixed, self._square, *limits, float(reach.max()) / s)
+            if gap > tol * p.null:
+                self.stand(old, old_gradient)
+                self._tangent[:m], self._at = 0.0, before
+                return False
+            found.append((s, mixed, slope, gap))
+        for each in found:
+            self._keep(*each)
+        return True
 
     def solution(self, num: int) -> Solution:
         """Returns the last so many solutions."""
