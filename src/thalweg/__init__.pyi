@@ -1,4 +1,5 @@
 from . import study as study
+from .doctor import watch as watch
 from .population import Control as Control
 from .population import Plan as Plan
 from .population import Population as Population

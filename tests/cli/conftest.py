@@ -60,6 +60,28 @@ TABLES = {
     "numbers": {2: {k: 0.25 * k for k in range(60)}},
     "missing_fits": {0: {3: ""}},
 }
+SCRIPTS = {
+    "nothing": "x = 3\n",
+    "broken": "1 / 0\n",
+    "trains": """
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+torch.manual_seed(0)
+x = torch.randn(256, 4)
+y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3), nn.Softmax(dim=1))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(8):
+    for rows in torch.randperm(256).split(32):
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+print("ended", int(loss < 2))
+""",
+}
 RUNS = {
     "no_run": None,
     "damaged": '{"format": 1, "ki',
@@ -102,6 +124,8 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")
     (tmp_path / "own_models.py").write_text(MODELS)
+    for name, text in SCRIPTS.items():
+        (tmp_path / f"{name}.py").write_text(text)
     yield tmp_path
     sys.modules.pop("own_models", None)
 

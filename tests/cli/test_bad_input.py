@@ -204,8 +204,16 @@ CASES = [
     ("tune iris --out", "requires an argument"),
     ("tune iris wine", "unexpected extra argument"),
     ("tuen iris", "there is no command 'tuen'. Did you mean 'tune'"),
-    ("nonsense", "there is no command 'nonsense'. Known: landscape, path, plan, predict, runs, show, study, train, "),
+    ("nonsense", "there is no command 'nonsense'. Known: doctor, landscape, path, plan, predict, runs, show, study, "),
     ("train iris --vary lr=1,2", "No such option"),
+    # ---- doctor
+    ("doctor", "Missing argument 'SCRIPT'"),
+    ("doctor nowhere.py", "script must be a Python file that is there, got 'nowhere.py'"),
+    ("doctor --seeds x nowhere.py", "'x' is not a valid integer"),
+    ("doctor nothing.py", "nothing.py made no step of a torch optimizer"),
+    ("doctor broken.py", "broken.py ended before its first step: ZeroDivisionError: division by zero"),
+    ("doctor --seeds 1 trains.py", "seeds must be a whole number at least 2, got 1"),
+    ("doctor --seconds 0 trains.py", "seconds must be a number above 0, got 0.0"),
     # ---- runs that are there
     ("predict no_run good.csv", "no_run is not a run folder"),
     ("predict half good.csv", "half holds no model: the run did not finish"),

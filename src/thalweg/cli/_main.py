@@ -16,6 +16,7 @@ _COMMANDS = {
     "tune": "Find the recipe to use on some data, with the evidence.",
     "train": "Train one recipe on several seeds, with the intervals of its scores.",
     "study": "Answer one question about how we optimise, by an experiment on some data.",
+    "doctor": "Run a training script, say what is wrong with its loop, and prove what mends it.",
     "landscape": "Draw the loss around a trained network, and measure its curvature and barriers.",
     "path": "Choose the penalty of a linear model, and say which inputs it keeps.",
     "plan": "Say what tune or train would do, how long it takes and what memory it needs.",

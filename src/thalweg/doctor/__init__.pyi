@@ -1,0 +1,9 @@
+from ._diagnosis import Diagnosis as Diagnosis
+from ._diagnosis import Watch as Watch
+from ._diagnosis import watch as watch
+from ._finding import CAUSES as CAUSES
+from ._finding import Cause as Cause
+from ._finding import Finding as Finding
+from ._finding import Remedy as Remedy
+from ._finding import Verdict as Verdict
+from ._script import watch_script as watch_script

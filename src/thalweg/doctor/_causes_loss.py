@@ -1,0 +1,294 @@
+"""Causes in the loss and the head of the model."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._replay import Change, Criterion, ModelChange
+from thalweg.doctor._view import View, to_labels
+
+#: root mean square of targets beyond which a network that begins near 0 has far to go
+_FAR = 5.0
+_MANY_ROWS = 100
+
+
+@cause("softmax_before_cross_entropy", "softmax before cross-entropy")
+def _softmax_before_cross_entropy(view: View) -> Finding | None:
+    call = view.call
+    if call is None or call.name != "cross_entropy" or view.operations[:1] not in (("softmax",), ("log_softmax",)):
+        return None
+    name = view.operations[0]
+    if name == "log_softmax":
+        return Finding(
+            cause="softmax_before_cross_entropy",
+            says="The model ends in log-softmax, and cross-entropy applies it again: the loss is the same, "
+            "and the work is done twice.",
+            weight=0.6,
+            evidence=["log_softmax is the last operation before cross_entropy."],
+            remedies=[
+                Remedy(
+                    says="Use nll_loss with log-softmax, or leave the log-softmax out.",
+                    change=Change(criterion=lambda output, target: F.nll_loss(output, to_labels(target))),
+                    before="nn.CrossEntropyLoss()",
+                    after="nn.NLLLoss()",
+                )
+            ],
+        )
+    classes = call.shape[1] if len(call.shape) > 1 else 2
+    least = -float(torch.log_softmax(torch.eye(classes, dtype=torch.float64)[0], 0)[0])
+    return Finding(
+        cause="softmax_before_cross_entropy",
+        says="Softmax is applied before cross-entropy, which applies it again: gradients are flattened.",
+        weight=1.0,
+        evidence=[
+            "softmax is the last operation before cross_entropy.",
+            f"So the loss cannot fall below {least:.3f}, even where every answer is right and certain.",
+        ],
+        remedies=[
+            Remedy(
+                says="Give cross-entropy the outputs as they are (logits).",
+                change=Change(criterion=_nll_of_probabilities),
+                before="return torch.softmax(logits, dim=1)",
+                after="return logits",
+            )
+        ],
+    )
+
+
+@cause("classes_by_squared_error", "squared error on classes")
+def _classes_by_squared_error(view: View) -> Finding | None:
+    call = view.call
+    if call is None or call.name not in ("mse_loss", "l1_loss") or view.kind not in ("classes", "binary"):
+        return None
+    squashed = view.operations[:1] in (("sigmoid",), ("softmax",))
+    says = (
+        f"A {view.operations[0]} feeds a squared error on classes: where an answer is wrong and certain, there is "
+        "hardly a gradient."
+        if squashed
+        else "Classes are fitted by squared error on raw outputs: right and certain answers are punished too."
+    )
+    criterion = _nll_of_probabilities if squashed else _cross_entropy
+    return Finding(
+        cause="sigmoid_with_squared_error" if squashed else "squared_error_on_logits",
+        says=says,
+        weight=0.9,
+        evidence=[f"The loss is {call.name}; its targets are classes."],
+        remedies=[
+            Remedy(
+                says="Use cross-entropy on the logits.",
+                change=Change(criterion=criterion),
+                before="nn.MSELoss()",
+                after="nn.CrossEntropyLoss()"
+                if len(call.shape) > 1 and call.shape[1] > 1
+                else "nn.BCEWithLogitsLoss()",
+            )
+        ],
+    )
+
+
+@cause("binary_loss_on_softmax", "binary cross-entropy after a softmax")
+def _binary_loss_on_softmax(view: View) -> Finding | None:
+    call, last = view.call, view.operations[:1]
+    if call is None or not call.name.startswith("binary_cross_entropy"):
+        return None
+    logits = call.name.endswith("logits")
+    if last == ("softmax",):
+        says = "Binary cross-entropy is applied to a softmax, whose outputs depend on one another."
+        after = "nn.CrossEntropyLoss()  # on the logits"
+        criterion = _nll_of_probabilities
+    elif last == ("sigmoid",) and logits:
+        says = "A sigmoid is applied before a loss that applies it again: gradients are flattened."
+        after = "nn.BCELoss()"
+        criterion = _nll_of_probabilities
+    else:
+        return None
+    return Finding(
+        cause="binary_loss_on_softmax" if last == ("softmax",) else "sigmoid_before_logits_loss",
+        says=says,
+        weight=1.0,
+        evidence=[f"{last[0]} is the last operation before {call.name}."],
+        remedies=[
+            Remedy(
+                says="Use the loss that fits the last operation.",
+                change=Change(criterion=criterion),
+                before="nn.BCEWithLogitsLoss()" if logits else "nn.BCELoss()",
+                after=after,
+            )
+        ],
+    )
+
+
+@cause("likelihood_of_logits", "negative log-likelihood of what are no logarithms")
+def _likelihood_of_logits(view: View) -> Finding | None:
+    call = view.call
+    if call is None or call.name != "nll_loss" or view.operations[:1] == ("log_softmax",):
+        return None
+    ends = view.operations[0] if view.operations else "raw outputs"
+    if ends.startswith("log"):
+        return None
+    softmax = ends == "softmax"
+    return Finding(
+        cause="likelihood_of_logits",
+        says=f"nll_loss is given {ends}, not logarithms of probabilities: the loss has no lower end."
+        if not softmax
+        else "nll_loss is given probabilities, not their logarithms: certain answers are hardly rewarded.",
+        weight=1.0,
+        evidence=[f"Before nll_loss there is no log_softmax; the loss ended at {view.losses[-1]:.3g}."],
+        remedies=[
+            Remedy(
+                says="Use cross-entropy on the logits.",
+                change=Change(criterion=_nll_of_probabilities if softmax else _cross_entropy),
+                before="nn.NLLLoss()",
+                after="nn.CrossEntropyLoss()",
+            )
+        ],
+    )
+
+
+@cause("summed_loss", "a loss that is summed over the batch")
+def _summed_loss(view: View) -> Finding | None:
+    call = view.call
+    if call is None or call.options.get("reduction") != "sum":
+        return None
+    rows = call.shape[0]
+    adaptive = type(view.recording.optimizer).__name__ not in ("SGD", "ASGD", "Rprop")
+    return Finding(
+        cause="summed_loss",
+        says=f"The loss is summed over the batch: a step is {rows} times as long as that of the mean, and changes with "
+        "the size of the batch.",
+        weight=0.5 if adaptive else 0.95,
+        evidence=[f"reduction='sum' with {rows} rows in a batch."],
+        remedies=[
+            Remedy(
+                says="Take the mean over the batch.",
+                change=Change(criterion=_mean_of(view)),
+                before="reduction='sum'",
+                after="reduction='mean'",
+            )
+        ],
+    )
+
+
+@cause("labels_off_by_one", "labels that begin at 1")
+def _labels_off_by_one(view: View) -> Finding | None:
+    call, y = view.call, view.labels
+    if call is None or y is None or call.name not in ("cross_entropy", "nll_loss") or len(call.shape) < 2:
+        return None
+    classes, counts = call.shape[1], torch.bincount(y.clamp_min(0), minlength=call.shape[1])
+    if len(y) < max(_MANY_ROWS, 10 * classes) or classes < 3 or counts[0] > 0 or bool((counts[1:] == 0).any()):
+        return None
+    return Finding(
+        cause="labels_off_by_one",
+        says="Labels begin at 1: the first output never is the truth.",
+        weight=0.9,
+        evidence=[
+            f"Of {len(y):,} labels none is 0, and all of 1 to {classes - 1} are there; the model has {classes} outputs."
+        ],
+        remedies=[
+            Remedy(
+                says="Subtract 1 from the labels, and take one output less.",
+                change=Change(batches=lambda batches: [(args, target - 1) for args, target in batches]),
+                before="loss = criterion(output, y)",
+                after="loss = criterion(output, y - 1)",
+            )
+        ],
+    )
+
+
+@cause("unscaled_target", "a regression target far from 0 and 1")
+def _unscaled_target(view: View) -> Finding | None:
+    call, y = view.call, view.targets
+    if call is None or y is None or view.kind != "regression" or call.name not in ("mse_loss", "l1_loss", "huber_loss"):
+        return None
+    rms, middle, spread = float(y.square().mean().sqrt()), float(y.mean()), float(y.std())
+    if not (rms > _FAR or 0 < rms < 1 / (4 * _FAR)):
+        return None
+    factor = max(rms, 1 / rms)
+    return Finding(
+        cause="unscaled_target",
+        says=f"The target has mean {middle:.3g} and standard deviation {spread:.3g}: outputs begin near 0.",
+        weight=min(0.95, 0.6 + 0.15 * float(torch.log10(torch.tensor(factor)))),
+        evidence=[f"Root mean square of the target {rms:.3g}; first loss {view.losses[0]:.3g}."],
+        remedies=[
+            Remedy(
+                says="Subtract the mean from the target and divide by its standard deviation; undo it in predictions.",
+                change=Change(model=_answer_in_units(middle, spread), criterion=_scaled(view, middle, spread)),
+                before="loss = criterion(output, y)",
+                after=f"loss = criterion(output, (y - {middle:.4g}) / {spread:.4g})",
+            )
+        ],
+    )
+
+
+@cause("no_activation", "no activation between layers")
+def _no_activation(view: View) -> Finding | None:
+    layers = view.layers(0)
+    linear = [each for each in layers if each.kind == "Linear"]
+    chained = [each for each in linear if any(each.follows == other.name for other in linear)]
+    if not chained:
+        return None
+    every = len(chained) == len(linear) - 1
+    pairs = ", ".join(f"{each.follows} -> {each.name}" for each in chained)
+    return Finding(
+        cause="no_activation",
+        says="Linear layers follow one another without an activation: together they are one linear layer.",
+        weight=0.95 if every else 0.7,
+        evidence=[f"Given on as they are: {pairs}."],
+        remedies=[
+            Remedy(
+                says="Put a ReLU between them.",
+                change=Change(model=_insert_relu([each.name for each in chained])),
+                before="nn.Linear(...), nn.Linear(...)",
+                after="nn.Linear(...), nn.ReLU(), nn.Linear(...)",
+            )
+        ],
+    )
+
+
+def _nll_of_probabilities(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of outputs that are probabilities."""
+    labels = to_labels(target)
+    if output.ndim == 1 or output.shape[1] == 1:
+        return F.binary_cross_entropy(output.flatten().clamp(1e-7, 1 - 1e-7), labels.to(output.dtype))
+    return F.nll_loss(output.clamp_min(1e-12).log(), labels)
+
+
+def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    labels = to_labels(target)
+    if output.ndim == 1 or output.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(output.flatten(), labels.to(output.dtype))
+    return F.cross_entropy(output, labels)
+
+
+def _mean_of(view: View) -> Criterion:
+    criterion = view.replay.criterion()
+    assert criterion is not None
+    return lambda output, target: criterion(output, target) / len(output)
+
+
+def _answer_in_units(middle: float, spread: float) -> ModelChange:
+    """Makes a model learn deviations from the mean, in units of the spread; it answers in those of the target."""
+
+    def change(model: nn.Module, given: object) -> None:
+        model.register_forward_hook(lambda module, args, output: output * spread + middle)
+
+    return change
+
+
+def _scaled(view: View, middle: float, spread: float) -> Criterion:
+    criterion = view.replay.criterion()
+    assert criterion is not None
+    return lambda output, target: criterion((output - middle) / spread, (target - middle) / spread)
+
+
+def _insert_relu(names: list[str]) -> ModelChange:
+    def change(model: nn.Module, given: object) -> None:
+        for name in names:
+            parent, _, last = name.rpartition(".")
+            owner = model.get_submodule(parent)
+            setattr(owner, last, nn.Sequential(nn.ReLU(), getattr(owner, last)))
+
+    return change

@@ -1,0 +1,353 @@
+"""Causes in the optimizer and the loop around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._replay import Change, OptimizerChange
+from thalweg.doctor._view import View
+
+#: along its own direction a step is too long where the least loss lies before this share of it
+_TOO_LONG = 0.4
+#: share of its size by which a step may change a weight matrix and still be a step
+_LEAP = 0.3
+#: and too short where it lies beyond so many steps
+_TOO_SHORT = 64.0
+#: clipping that leaves less than this of most gradients
+_TIGHT = 0.1
+#: a rate below this share of the largest makes no step worth the name
+_SPENT = 0.01
+#: a pull of the decay that balances that of the loss, and a loss that is this share of what knows nothing
+_BALANCE, _UNLEARNT = 0.25, 0.4
+#: a pull below which it does not matter where the decay is added
+_SLIGHT = 0.05
+
+
+@cause("missing_zero_grad", "gradients that are never set to zero")
+def _missing_zero_grad(view: View) -> Finding | None:
+    kept = view.recording.kept[1:]
+    if len(kept) < 3 or np.mean(kept) < 0.5:
+        return None
+    return Finding(
+        cause="missing_zero_grad",
+        says="Gradients are not set to zero between steps: every step adds those of all earlier batches.",
+        weight=1.0,
+        evidence=[f"At {sum(kept):,} of {len(kept):,} steps gradients of the step before were still there."],
+        remedies=[
+            Remedy(
+                says="Call optimizer.zero_grad() before loss.backward().",
+                change=Change(zero=True),
+                before="loss.backward()",
+                after="optimizer.zero_grad()\nloss.backward()",
+            )
+        ],
+    )
+
+
+@cause("parameters_not_in_optimizer", "parameters that are not trained")
+def _parameters_not_in_optimizer(view: View) -> Finding | None:
+    recording = view.recording
+    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]}
+    named = list(recording.model.named_parameters())
+    outside = [(name, p) for name, p in named if id(p) not in trained]
+    got = {each.name for probe in recording.probes for each in probe.params if each.gradient}
+    forgotten = [name for name, p in outside if p.requires_grad and (name in got or not recording.probes)]
+    frozen = [name for name, p in named if not p.requires_grad]
+    if forgotten:
+        strangers = len(trained - {id(p) for _, p in named})
+        swapped = (
+            f" It holds {strangers} that the model does not have: a layer was replaced after it." if strangers else ""
+        )
+        return Finding(
+            cause="parameters_not_in_optimizer",
+            says=f"The optimizer does not know {_some(forgotten)}: they get gradients and stay as they are.{swapped}",
+            weight=1.0,
+            evidence=[f"{len(forgotten)} of {len(named)} parameters are in no group of the optimizer."],
+            remedies=[
+                Remedy(
+                    says="Make the optimizer after the model is complete.",
+                    change=Change(optimizer=_with_all),
+                    after=f"optimizer = {type(recording.optimizer).__name__}(model.parameters(), ...)",
+                )
+            ],
+        )
+    if not frozen:
+        return None
+    share = sum(p.numel() for _, p in named if not p.requires_grad) / sum(p.numel() for _, p in named)
+    # what was trained before may well be frozen; weights as they were drawn may not
+    first = {each.name: each for each in view.params(0)}
+    drawn = [name for name in frozen if name in first and _as_drawn(recording.model.get_parameter(name))]
+    if not drawn:
+        return None
+    return Finding(
+        cause="parameters_frozen",
+        says=f"{_some(drawn)} are frozen, and their values look as they were drawn: they never learned anything.",
+        weight=0.8,
+        evidence=[f"requires_grad is False for {len(frozen)} of {len(named)} parameters, {share:.0%} of all numbers."],
+        remedies=[
+            Remedy(
+                says="Train them too.",
+                change=Change(optimizer=_with_all),
+                before="p.requires_grad = False",
+                after="p.requires_grad = True",
+            )
+        ],
+    )
+
+
+@cause("lr_too_high", "a learning rate that is too high")
+def _lr_too_high(view: View) -> Finding | None:
+    losses = view.losses
+    if len(losses) < 3:
+        return None
+    factors, lr = view.step_factors, view.recording.rates[-1][0]
+    broken = int(np.argmax(~np.isfinite(losses))) if not np.isfinite(losses).all() else None
+    tail = losses[-max(3, len(losses) // 5) :]
+    null = view.null_loss()
+    risen = bool(np.median(tail) > 1.5 * (losses[0] if null is None else max(null, losses[0])))
+    learns = np.isfinite(losses).all() and np.median(tail) < 0.5 * (losses[0] if null is None else null)
+    seen = [factors] if learns else [factors, view.first_factors]  # a start that went well did no harm
+    middle = min((float(np.median(each)) for each in seen if each), default=math.nan)
+    ratio = view.update_ratio()
+    if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP:
+        return None
+    evidence, weight = [], 0.6
+    if broken is not None:
+        evidence.append(f"The loss was not finite from step {broken:,} on.")
+        weight = 0.9
+    elif risen:
+        evidence.append(f"The loss rose from {losses[0]:.3g} to {np.median(tail):.3g}.")
+        weight = 0.85
+    if middle < _TOO_LONG:
+        evidence.append(
+            f"On its own batch, the best step is {_factor(middle)} of that which was made (median of {len(factors)})."
+        )
+        weight = max(weight, min(0.9, 0.7 + 0.05 * -math.log2(middle)))
+    if ratio >= _LEAP:
+        evidence.append(f"One of the first steps changed the weights by {ratio:.0%} of their size.")
+        weight = max(weight, 0.87)
+    return Finding(
+        cause="lr_too_high",
+        says=f"The learning rate, {lr:g}, is too high: steps go beyond the point where the loss is least.",
+        weight=weight,
+        evidence=evidence,
+        remedies=[
+            Remedy(says=f"Try lr={lr / 10:g}.", change=Change(rate=0.1), before=f"lr={lr:g}", after=f"lr={lr / 10:g}"),
+            Remedy(
+                says=f"Try lr={lr / 100:g}.", change=Change(rate=0.01), before=f"lr={lr:g}", after=f"lr={lr / 100:g}"
+            ),
+        ],
+    )
+
+
+@cause("lr_too_low", "a learning rate that is too low")
+def _lr_too_low(view: View) -> Finding | None:
+    losses, factors = view.losses, view.step_factors
+    if len(losses) < 10 or not factors or not np.isfinite(losses).all():
+        return None
+    middle, lr, size = float(np.median(factors)), max(max(r) for r in view.recording.rates), max(1, len(losses) // 10)
+    start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
+    if middle < _TOO_SHORT or end < 0.5 * start:
+        return None
+    return Finding(
+        cause="lr_too_low",
+        says=f"The learning rate, {lr:g}, is too low: the loss would still fall {middle:.0f} steps further in the same "
+        "direction.",
+        weight=min(0.85, 0.5 + 0.05 * math.log2(middle)),
+        evidence=[
+            f"On its own batch, the best step is {middle:.0f} times that which was made (median of {len(factors)}).",
+            f"In {len(losses):,} steps the loss went from {start:.4g} to {end:.4g}.",
+        ],
+        remedies=[
+            Remedy(says=f"Try lr={f * lr:g}.", change=Change(rate=f), before=f"lr={lr:g}", after=f"lr={f * lr:g}")
+            for f in (10.0, 100.0)
+        ],
+    )
+
+
+@cause("momentum_too_high", "momentum that is too high")
+def _momentum_too_high(view: View) -> Finding | None:
+    group, steps = view.recording.optimizer.param_groups[0], view.recording.num_steps
+    name = "momentum" if "momentum" in group else "betas"
+    value = group.get("momentum", group.get("betas", (0.0,))[0] if "betas" in group else 0.0)
+    if value < 0.98 or steps < 10:
+        return None
+    memory = 1 / (1 - value) if value < 1 else math.inf
+    usual = 0.9 if name == "momentum" else (0.9, group["betas"][1])
+    return Finding(
+        cause="momentum_too_high",
+        says=f"Momentum is {value:g}: a step still holds gradients of the last {memory:,.0f} steps.",
+        weight=0.8 if memory > 0.05 * steps else 0.6,
+        evidence=[f"{name} of {group.get(name)} in a run of {steps:,} steps."],
+        remedies=[
+            Remedy(
+                says="Try 0.9.",
+                change=Change(optimizer=_setting(name, usual)),
+                before=f"{name}={group.get(name)}",
+                after=f"{name}={usual}",
+            )
+        ],
+    )
+
+
+@cause("clipping_too_tight", "gradients that are clipped to almost nothing")
+def _clipping_too_tight(view: View) -> Finding | None:
+    shares = [probe.clipped for probe in view.recording.probes if probe.clipped is not None]
+    if not view.recording.clips or not shares or np.median(shares) > _TIGHT:
+        return None
+    name, given = next(iter(view.recording.clips.items()))
+    return Finding(
+        cause="clipping_too_tight",
+        says=f"Clipping leaves {np.median(shares):.2g} of the gradients: every step has the same small length.",
+        weight=0.85,
+        evidence=[f"{name} with {given[0] if given else ''}; {len(shares)} steps were measured."],
+        remedies=[Remedy(says="Do not clip, or at the usual norm.", change=Change(clip=False), before=f"{name}(...)")],
+    )
+
+
+@cause("decay_too_strong", "weight decay that is too strong")
+def _decay_too_strong(view: View) -> Finding | None:
+    optimizer, last = view.recording.optimizer, view.last
+    decay = max(float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups)
+    if decay == 0 or last is None:
+        return None
+    weights = [p for p in last.params if p.gradient is not None]
+    norm, pull = _norm(p.norm for p in weights), 0.0
+    if type(optimizer).__name__ == "AdamW":
+        step = _norm(p.update or 0.0 for p in weights)
+        pull = max(view.recording.rates[last.step]) * decay * norm / step if step > 0 else 0.0
+    elif view.gradient_norm > 0:
+        pull = decay * norm / view.gradient_norm
+    null, losses = view.null_loss(), view.losses
+    least = null if null is not None else losses[0]
+    end = float(np.median(losses[-max(3, len(losses) // 10) :]))
+    # at the minimum of loss and penalty they balance, be the penalty ever so small; it harms where the loss stays high
+    if not (pull > _BALANCE and end > _UNLEARNT * least):
+        return None
+    start = _norm(p.norm for p in view.params(0) if p.gradient is not None)
+    return Finding(
+        cause="decay_too_strong",
+        says=f"Weight decay of {decay:g} holds the weights down, and the loss up.",
+        weight=0.88,
+        evidence=[
+            f"Its pull is {pull:.2g} times that of the loss; weights went from a norm of {start:.3g} to {norm:.3g}.",
+            f"The loss stays at {end:.3g}; the best constant answer has {least:.3g}.",
+        ],
+        remedies=[
+            Remedy(
+                says=f"Try weight_decay={decay / 100:g}.",
+                change=Change(optimizer=_setting("weight_decay", decay / 100)),
+                before=f"weight_decay={decay:g}",
+                after=f"weight_decay={decay / 100:g}",
+            )
+        ],
+    )
+
+
+@cause("coupled_decay_with_adam", "an L2 penalty inside Adam")
+def _coupled_decay_with_adam(view: View) -> Finding | None:
+    optimizer = view.recording.optimizer
+    decay = max(float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups)
+    if type(optimizer).__name__ != "Adam" or decay == 0 or optimizer.param_groups[0].get("decoupled_weight_decay"):
+        return None
+    norm = _norm(p.norm for p in view.params() if p.gradient is not None)
+    pull = decay * norm / view.gradient_norm if view.gradient_norm > 0 else 0.0
+    if not pull > _SLIGHT:
+        return None
+    return Finding(
+        cause="coupled_decay_with_adam",
+        says=f"Adam adds the decay of {decay:g} to the gradient and divides both by its size: weights with large "
+        "gradients hardly decay, those with small ones are driven to 0.",
+        weight=0.7,
+        evidence=[
+            "The optimizer is Adam with weight_decay; AdamW decays the weights themselves.",
+            f"The decay is {pull:.2g} of the gradient of the loss.",
+        ],
+        remedies=[
+            Remedy(
+                says="Use AdamW.",
+                change=Change(optimizer=_as_adamw),
+                before="torch.optim.Adam(",
+                after="torch.optim.AdamW(",
+            )
+        ],
+    )
+
+
+@cause("schedule_ends_early", "a schedule that ends long before training")
+def _schedule_ends_early(view: View) -> Finding | None:
+    rates = np.array([max(each) for each in view.recording.rates])
+    if len(rates) < 20 or rates.max() == 0:
+        return None
+    spent = rates < _SPENT * rates.max()
+    share = float(spent.mean())
+    if share < 0.3 or not spent[-1]:
+        return None
+    first = int(np.argmax(spent))
+    return Finding(
+        cause="schedule_ends_early",
+        says=f"The schedule has brought the learning rate to under 1% of its peak at step {first:,} of {len(rates):,}: "
+        "what follows hardly trains.",
+        weight=0.8,
+        evidence=[f"Rates: {rates.max():g} at the most, {rates[-1]:.2g} in the end."],
+        remedies=[
+            Remedy(
+                says="Let the schedule end with training.",
+                change=Change(rates=_stretched(rates, first)),
+            )
+        ],
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _factor(value: float) -> str:
+    return f"1/{1 / value:.0f}" if value < 1 else f"{value:.0f} times"
+
+
+def _norm(values: Iterable[float]) -> float:
+    return math.sqrt(sum(v * v for v in values))
+
+
+def _as_drawn(value: torch.Tensor) -> bool:
+    """Whether values look uniform between two bounds, as layers of torch are drawn."""
+    if value.ndim < 2 or value.numel() < 100:
+        return False
+    flat = value.detach().flatten().double()
+    bound = float(flat.abs().max())
+    return bound > 0 and abs(float(flat.std()) * math.sqrt(3) / bound - 1) < 0.05
+
+
+def _with_all(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    settings = {k: v for k, v in optimizer.param_groups[0].items() if k in optimizer.defaults}
+    for p in model.parameters():
+        p.requires_grad_(True)
+    return type(optimizer)(model.parameters(), **settings)  # pyright: ignore[reportCallIssue]
+
+
+def _setting(name: str, value: object) -> OptimizerChange:
+    def change(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+        for group in optimizer.param_groups:
+            group[name] = value
+        return optimizer
+
+    return change
+
+
+def _as_adamw(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    group = optimizer.param_groups[0]
+    given = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
+    return torch.optim.AdamW(model.parameters(), **given)
+
+
+def _stretched(rates: np.ndarray, spent: int) -> Callable[[int], float]:
+    """The same rates, drawn out so that they are spent at the end."""
+    return lambda step: float(rates[min(step * spent // len(rates), len(rates) - 1)])

@@ -1,0 +1,227 @@
+"""Causes in the start of the weights and in what passes through the layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._recording import LayerStats
+from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._view import View
+
+_SQUASHING = ("Sigmoid", "Tanh", "Softsign", "Hardtanh", "Hardsigmoid")
+#: mean slope of an activation over its largest possible one, below which it is saturated at the start
+_FLAT = 0.25
+#: share of the units of a layer without gradient, from which it is worth a word
+_DEAD = 0.4
+#: gradients of the first and the last layer further apart than this
+_APART = 1e3
+
+
+@cause("zero_initialisation", "weights that all begin alike")
+def _zero_initialisation(view: View) -> Finding | None:
+    state = view.recording.states[0].model
+    alike = [
+        name
+        for name, p in view.recording.model.named_parameters()
+        if p.ndim > 1 and p.numel() > 1 and name in state and bool((state[name] == state[name].flatten()[0]).all())
+    ]
+    if not alike:
+        return None
+    value = float(state[alike[0]].flatten()[0])
+    return Finding(
+        cause="zero_initialisation",
+        says=f"All weights of {', '.join(alike[:3])} begin at {value:g}: units of a layer get the same gradient and "
+        "stay copies of one another.",
+        weight=1.0,
+        evidence=[f"{len(alike)} weight matrices hold one number each at the start."],
+        remedies=[
+            Remedy(
+                says="Draw the weights (He initialisation for ReLU).",
+                change=Change(model=_drawn(alike)),
+                before="nn.init.zeros_(layer.weight)",
+                after="nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')",
+            )
+        ],
+    )
+
+
+@cause("initial_weights_too_large", "weights that begin too large")
+def _initial_weights_too_large(view: View) -> Finding | None:
+    layers = [each for each in view.layers(0) if each.slope is not None]
+    flat = [each for each in layers if each.kind in _SQUASHING and (each.slope or 0.0) < _FLAT * _steepest(each.kind)]
+    fan = _fan_ratios(view)
+    large = [name for name, ratio in fan.items() if ratio > 3.0]
+    if not large or (not flat and max(fan.values()) < 5.0):
+        return None
+    worst = max(fan, key=lambda name: fan[name])
+    evidence = [f"{worst}: standard deviation {fan[worst]:.1f} times that of He initialisation."]
+    if flat:
+        evidence.append(
+            f"{flat[0].name}: inputs of RMS {flat[0].rms_in:.2g}; its mean slope is "
+            f"{(flat[0].slope or 0.0) / _steepest(flat[0].kind):.0%} of the largest."
+        )
+    return Finding(
+        cause="initial_weights_too_large",
+        says="Weights begin too large: activations are saturated before the first step."
+        if flat
+        else "Weights begin too large: signals grow from layer to layer.",
+        weight=0.9,
+        evidence=evidence,
+        remedies=[
+            Remedy(
+                says="Draw them with the spread of their fan-in.",
+                change=Change(model=_drawn(large)),
+                before="nn.init.normal_(layer.weight, std=...)",
+                after="nn.init.xavier_uniform_(layer.weight)",
+            )
+        ],
+    )
+
+
+@cause("dead_units", "units that get no gradient")
+def _dead_units(view: View) -> Finding | None:
+    layers = [each for each in view.layers() if each.slope is not None and each.kind not in _SQUASHING]
+    dead = [(each, len(each.still) / each.units) for each in layers if each.units > 1]
+    if not dead:
+        return None
+    worst, share = max(dead, key=lambda pair: pair[1])
+    if share < _DEAD:
+        return None
+    since = next(
+        (
+            p.step
+            for p in view.recording.probes
+            for each in p.layers
+            if each.name == worst.name and len(each.still) / each.units > share / 2
+        ),
+        0,
+    )
+    return Finding(
+        cause="dead_units",
+        says=f"{len(worst.still)} of {worst.units} units of {worst.name} ({worst.kind}) are dead: they get no gradient "
+        "on any row.",
+        # units that are dead from the start were drawn so; others were killed by a step
+        weight=min(0.95 if since == 0 else 0.8, 0.45 + 0.5 * share),
+        evidence=[f"Since step {since}. The first of them: {', '.join(map(str, worst.still[:8]))}."],
+        remedies=[
+            Remedy(
+                says="Use a leaky ReLU.",
+                change=Change(model=_replaced(nn.ReLU, lambda: nn.LeakyReLU(0.1))),
+                before="nn.ReLU()",
+                after="nn.LeakyReLU(0.1)",
+            ),
+            Remedy(says="Lower the learning rate.", change=Change(rate=0.1)),
+        ],
+    )
+
+
+@cause("vanishing_gradients", "gradients that vanish on their way down")
+def _vanishing_gradients(view: View) -> Finding | None:
+    first, last, ratio, depth = _gradient_ratio(view.layers(0))
+    if depth < 4 or not 0 <= ratio < 1 / _APART:
+        return None
+    squashing = [each for each in view.layers(0) if each.kind in _SQUASHING]
+    kind = squashing[0].kind if squashing else "the activations"
+    return Finding(
+        cause="vanishing_gradients",
+        says=f"Gradients vanish: {first} gets {ratio:.1g} of what {last} gets, through {depth} layers.",
+        weight=0.85,
+        evidence=[f"The slope of {kind} is at most {_steepest(kind):g}, and multiplies at every layer."]
+        if squashing
+        else ["Measured at the first step."],
+        remedies=[
+            Remedy(
+                says="Use ReLU with He initialisation.",
+                change=Change(model=_relu_with_he),
+                before=f"nn.{kind}()",
+                after="nn.ReLU()",
+            )
+        ],
+    )
+
+
+@cause("exploding_signals", "signals that grow from layer to layer")
+def _exploding_signals(view: View) -> Finding | None:
+    layers = [each for each in view.layers(0) if each.kind in ("Linear", "Conv2d", "Conv1d")]
+    if len(layers) < 4 or not layers[0].rms_out > 0:
+        return None
+    growth = layers[-1].rms_out / layers[0].rms_out
+    if not (growth > _APART or not math.isfinite(growth)):
+        return None
+    each = growth ** (1 / (len(layers) - 1))
+    return Finding(
+        cause="exploding_signals",
+        says=f"Signals grow {each:.1f} times at every layer, {growth:.2g} times in all, before the first step.",
+        weight=0.9,
+        evidence=[
+            f"RMS {layers[0].rms_out:.2g} after {layers[0].name}, {layers[-1].rms_out:.2g} after {layers[-1].name}."
+        ],
+        remedies=[
+            Remedy(
+                says="Use He initialisation, or normalise between layers.",
+                change=Change(model=_drawn([f"{layer.name}.weight" for layer in layers])),
+                after="nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')",
+            )
+        ],
+    )
+
+
+def _gradient_ratio(layers: Sequence[LayerStats]) -> tuple[str, str, float, int]:
+    """Returns the first and the last layer with weights, the share of their gradients, and their number."""
+    found = [each for each in layers if each.kind in ("Linear", "Conv1d", "Conv2d") and each.gradient is not None]
+    if len(found) < 2 or not found[-1].gradient:
+        return "", "", math.nan, len(found)
+    size = (found[0].gradient or 0.0) / found[-1].gradient
+    return found[0].name, found[-1].name, size, len(found)
+
+
+def _steepest(kind: str) -> float:
+    """Returns the largest slope of an activation."""
+    return {"Sigmoid": 0.25, "Hardsigmoid": 1 / 6}.get(kind, 1.0)
+
+
+def _fan_ratios(view: View) -> dict[str, float]:
+    """Returns the standard deviation of each weight matrix at the start over sqrt(2 / fan-in)."""
+    state, found = view.recording.states[0].model, {}
+    for name, p in view.recording.model.named_parameters():
+        if p.ndim > 1 and name in state and p.numel() >= 16:
+            fan_in = int(np.prod(p.shape[1:]))
+            found[name] = float(state[name].float().std()) / math.sqrt(2 / fan_in)
+    return found
+
+
+def _drawn(names: Sequence[str]) -> ModelChange:
+    """Draws weights by He's rule, from the state of the random numbers."""
+
+    def change(model: nn.Module, given: object) -> None:
+        params = dict(model.named_parameters())
+        for name in names:
+            nn.init.kaiming_uniform_(params[name], a=math.sqrt(5) if params[name].shape[0] <= 1 else 0.0)
+
+    return change
+
+
+def _replaced(kind: type[nn.Module], new: Callable[[], nn.Module]) -> ModelChange:
+    def change(model: nn.Module, given: object) -> None:
+        for owner in list(model.modules()):
+            for name, child in list(owner.named_children()):
+                if isinstance(child, kind):
+                    setattr(owner, name, new())
+
+    return change
+
+
+def _relu_with_he(model: nn.Module, given: tuple[Any, ...]) -> None:
+    for kind in (nn.Sigmoid, nn.Tanh):
+        _replaced(kind, nn.ReLU)(model, given)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim > 1:
+                nn.init.kaiming_uniform_(p)

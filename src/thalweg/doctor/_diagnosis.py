@@ -1,0 +1,208 @@
+"""The diagnosis of a recorded loop: findings, ranked by their evidence, and what their remedies did."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from thalweg.core import RunError
+from thalweg.doctor import _causes_data, _causes_loss, _causes_optimizer, _causes_signal  # noqa: F401
+from thalweg.doctor._finding import CAUSES, Finding, Verdict
+from thalweg.doctor._prove import prove
+from thalweg.doctor._ranking import ranked
+from thalweg.doctor._view import View
+from thalweg.doctor._watch import Recorder
+
+_WIDTH = 100
+#: findings that are told in full
+_TOLD = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What is wrong with a loop.
+
+    Args:
+        findings: The likeliest first; none where nothing speaks for any cause.
+        num_steps: Steps that were watched.
+        replayed: Of the first passes, how many gave the recorded loss to the bit, and how many were replayed; None
+            where no replay was tried.
+        refused: Why the loop cannot be replayed; None where it can.
+        notes: What else the reader should know.
+    """
+
+    findings: Sequence[Finding]
+    num_steps: int
+    replayed: tuple[int, int] | None = None
+    refused: str | None = None
+    notes: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data."""
+        return {
+            "steps": self.num_steps,
+            "replayed": None if self.replayed is None else {"equal": self.replayed[0], "of": self.replayed[1]},
+            "refused": self.refused,
+            "notes": list(self.notes),
+            "findings": [_finding_json(each) for each in self.findings],
+        }
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return "\n".join([f"Nothing wrong was found in {self.num_steps:,} steps.", *self.notes])
+        lines: list[str] = []
+        for number, finding in enumerate(self.findings[:_TOLD], start=1):
+            lines += _lines(number, finding)
+        others = [CAUSES[each.cause].title if each.cause in CAUSES else each.cause for each in self.findings[_TOLD:]]
+        if others:
+            lines += _wrap(f"Weaker evidence: {', '.join(others)}.", "")
+        if self.refused is not None:
+            lines += _wrap(f"No remedy was tried: {self.refused}.", "")
+        for note in self.notes:
+            lines += _wrap(f"{note}.", "")
+        return "\n".join(lines)
+
+
+class Watch(Recorder):
+    """A loop under the recorder, with its diagnosis; `watch` makes one."""
+
+    def __enter__(self) -> Self:
+        self._view: View | None = None
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        super().__exit__(kind, error, at)
+        if self.recording.num_steps > 0:
+            self._view = View(self.recording)
+
+    def diagnosis(self) -> Diagnosis:
+        """Returns what the recording speaks for.
+
+        Raises:
+            RunError: where no step was watched, or the loop still runs.
+        """
+        view = self._seen()
+        found = [each for cause in CAUSES.values() if (each := cause.look(view)) is not None]
+        return Diagnosis(
+            findings=ranked(found),
+            num_steps=self.recording.num_steps,
+            refused=view.replay.refused(),
+            notes=tuple(self.recording.notes),
+        )
+
+    def prove(self, *, seeds: int = 5, seconds: float = 3.0) -> Diagnosis:
+        """Returns the diagnosis with verdicts: forks of the loop with the likeliest remedies, beside unchanged ones.
+
+        Args:
+            seeds: Pairs of forks for each remedy, at least 2. seconds: for all forks together, about.
+
+        Raises:
+            InputError: for fewer than 2 seeds, or no time.
+            RunError: where no step was watched, or the loop still runs.
+        """
+        view, plain = self._seen(), self.diagnosis()
+        if plain.refused is not None or not plain.findings:
+            return plain
+        pairs = view.replay.recorded()
+        equal = sum(a == b or (a != a and b != b) for a, b in pairs)
+        findings = prove(view, plain.findings, seeds=seeds, seconds=seconds)
+        return replace(plain, findings=findings, replayed=(equal, len(pairs)))
+
+    def _seen(self) -> View:
+        if getattr(self, "_view", None) is None:
+            raise RunError("No step was watched. Run the loop inside the `with` block, and ask after it.")
+        assert self._view is not None
+        return self._view
+
+
+def watch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    criterion: Callable[[Any, Any], torch.Tensor] | None = None,
+    *,
+    memory: int = 256 << 20,
+) -> Watch:
+    """Returns what records a training loop of any kind while it is entered, without a change to the loop.
+
+    Steps, losses, batches and rare statistics of the layers are kept; batches are kept by reference, not copied.
+
+    Args:
+        model: What is trained.
+        optimizer: What trains it.
+        criterion: The loss of output and target; needed only where it is none of torch's functions.
+        memory: Bytes of batches that are kept, at most.
+
+    Raises:
+        InputError: where an argument is of another kind.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softmax(dim=1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with watch(model, optimizer) as run:
+        ...     for _ in range(5):
+        ...         x, y = torch.randn(8, 4), torch.randint(3, (8,))
+        ...         optimizer.zero_grad()
+        ...         torch.nn.functional.cross_entropy(model(x), y).backward()
+        ...         optimizer.step()
+        >>> run.diagnosis().findings[0].cause
+        'softmax_before_cross_entropy'
+    """
+    return Watch(model, optimizer, criterion, memory=memory)
+
+
+def _lines(number: int, finding: Finding) -> list[str]:
+    lines = _wrap(f"{number}. {finding.says}", "   ", hanging=True)
+    lines += _wrap(f"Evidence: {' '.join(finding.evidence)}", "   ")
+    proven = next((each for each in finding.verdicts if each.proven), None)
+    remedy = proven.remedy if proven else (finding.remedies[0] if finding.remedies else None)
+    if remedy is not None:
+        lines += _wrap(f"Do: {remedy.says}", "   ")
+        lines += [f"     - {line}" for line in remedy.before.splitlines()]
+        lines += [f"     + {line}" for line in remedy.after.splitlines()]
+    for verdict in [proven] if proven else finding.verdicts:
+        lines += _wrap(f"Proof: {_verdict_line(verdict)}", "   ")
+    return lines
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    effect, seeds = verdict.effect, verdict.effect.seeds
+    if effect.told_apart:
+        way = "lower" if effect.mean > 0 else "higher"
+        ends = sorted((abs(effect.low), abs(effect.high)))
+        what = f"{verdict.measure} {abs(effect.mean):.3g} {way} [{ends[0]:.3g}, {ends[1]:.3g}]"
+    else:
+        what = f"no difference of the {verdict.measure} that {verdict.steps} steps can show"
+    return f"{what}, {verdict.unchanged:.3g} -> {verdict.changed:.3g} after {verdict.steps} steps, {seeds} seeds."
+
+
+def _wrap(text: str, indent: str, *, hanging: bool = False) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="" if hanging else indent, subsequent_indent=indent)
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "cause": finding.cause,
+        "says": finding.says,
+        "weight": finding.weight,
+        "evidence": list(finding.evidence),
+        "remedies": [{"says": r.says, "before": r.before, "after": r.after} for r in finding.remedies],
+        "verdicts": [
+            {
+                "remedy": v.remedy.says,
+                "effect": v.effect.to_json(),
+                "measure": v.measure,
+                "unchanged": v.unchanged,
+                "changed": v.changed,
+                "steps": v.steps,
+                "proven": v.proven,
+                "diverged": {"unchanged": v.diverged[0], "changed": v.diverged[1]},
+            }
+            for v in finding.verdicts
+        ],
+    }

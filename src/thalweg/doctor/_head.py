@@ -1,0 +1,165 @@
+"""What lies between the last weights of a model and its loss, read from the graph of the gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from thalweg.doctor._recording import LossCall
+
+#: nodes of the graph -> the operation, where it is one that a head may have
+_KNOWN = {
+    "SoftmaxBackward0": "softmax",
+    "LogSoftmaxBackward0": "log_softmax",
+    "SigmoidBackward0": "sigmoid",
+    "TanhBackward0": "tanh",
+    "ReluBackward0": "relu",
+}
+_SHAPES = (
+    "ViewBackward",
+    "ReshapeAliasBackward",
+    "UnsafeViewBackward",
+    "SqueezeBackward",
+    "UnsqueezeBackward",
+    "AliasBackward",
+    "CloneBackward",
+    "ToCopyBackward",
+)
+#: operations with weights begin so
+_WEIGHTED = (
+    "Addmm",
+    "Mm",
+    "Bmm",
+    "Baddbmm",
+    "Convolution",
+    "Linear",
+    "NativeLayerNorm",
+    "NativeBatchNorm",
+    "Embedding",
+)
+_FAR = 12
+#: nodes of losses -> their functions; and the options of these that the nodes keep
+_LOSSES = {
+    "NllLossBackward0": "nll_loss",
+    "MseLossBackward0": "mse_loss",
+    "L1LossBackward0": "l1_loss",
+    "SmoothL1LossBackward0": "smooth_l1_loss",
+    "HuberLossBackward0": "huber_loss",
+    "BinaryCrossEntropyBackward0": "binary_cross_entropy",
+    "BinaryCrossEntropyWithLogitsBackward0": "binary_cross_entropy_with_logits",
+}
+_OPTIONS = ("weight", "pos_weight", "ignore_index", "beta", "delta")
+
+
+def head_between(given: torch.Tensor, output: torch.Tensor) -> tuple[tuple[str, int], ...] | None:
+    """Returns the operations between a model's output and what its loss was given, the last first, with their dim.
+
+    A change of shape alone is named "reshape". None where something else lies between.
+
+    Example:
+        >>> output = torch.ones(2, 3, requires_grad=True) * 1.0
+        >>> head_between(torch.softmax(output, 1), output)
+        (('softmax', 1),)
+        >>> head_between(output + 1, output) is None
+        True
+    """
+    return () if given is output else _between(given.grad_fn, output.grad_fn)
+
+
+def _between(node: Any, end: Any) -> tuple[tuple[str, int], ...] | None:
+    found: list[tuple[str, int]] = []
+    for _ in range(_FAR):
+        if node is end:
+            return tuple(found)
+        if node is None:
+            return None
+        name = node.name()
+        if name in _KNOWN:
+            found.append((_KNOWN[name], _dim(node)))
+        elif name.startswith(_SHAPES):
+            found.append(("reshape", 0))
+        else:
+            return None
+        node = _first(node)
+    return None
+
+
+def loss_in_graph(loss: torch.Tensor, output: torch.Tensor) -> tuple[LossCall, torch.Tensor] | None:
+    """Returns the loss function at the end of a graph, and its target; None where none is known.
+
+    It serves where a loss was called by a name of its own, so that its call was not seen.
+
+    Example:
+        >>> output, y = torch.ones(2, 3, requires_grad=True) * 1.0, torch.tensor([0, 2])
+        >>> call, target = loss_in_graph(torch.nn.functional.cross_entropy(output, y), output)
+        >>> call.name, target.tolist()
+        ('cross_entropy', [0, 2])
+    """
+    node = loss.grad_fn
+    name = None if node is None else _LOSSES.get(node.name())
+    if node is None or name is None:
+        return None
+    before, saved = _first(node), _saved(node)
+    if name == "nll_loss" and before is not None and before.name() == "LogSoftmaxBackward0":
+        name, before = "cross_entropy", _first(before)
+    options: dict[str, Any] = {"reduction": ("none", "mean", "sum")[saved.pop("reduction", 1)]}
+    target = saved.pop("target")
+    if _signed(saved.get("ignore_index", -100)) == -100:
+        saved.pop("ignore_index", None)
+    options |= {key: value for key, value in saved.items() if key in _OPTIONS and value is not None}
+    head = _between(before, output.grad_fn)
+    call = LossCall(name=name, options=options, head=head, inner=last_operations(output), shape=tuple(output.shape))
+    return call, target
+
+
+def _saved(node: Any) -> dict[str, Any]:
+    """Returns what a node keeps for its gradient, by name."""
+    return {key.removeprefix("_saved_"): getattr(node, key) for key in dir(node) if key.startswith("_saved_")}
+
+
+def last_operations(output: torch.Tensor) -> tuple[str, ...]:
+    """Returns the operations at the end of a model, the last first, before the first that has weights.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Softmax(dim=1))
+        >>> last_operations(model(torch.ones(1, 3)))
+        ('softmax',)
+    """
+    found: list[str] = []
+    node = output.grad_fn
+    for _ in range(_FAR):
+        if node is None or node.name().startswith(_WEIGHTED):
+            break
+        name = node.name()
+        if not name.startswith(_SHAPES):
+            found.append(_KNOWN.get(name, name.removesuffix("Backward0").lower()))
+        node = _first(node)
+    return tuple(found)
+
+
+def apply_head(output: torch.Tensor, head: tuple[tuple[str, int], ...], shape: tuple[int, ...]) -> torch.Tensor:
+    """Returns a model's output after the operations of `head_between`, as the loss was given it.
+
+    Args:
+        output: Of the model. head: The last operation first.
+        shape: Of what the loss was given, but for the number of rows.
+    """
+    for name, dim in reversed(head):
+        if name == "reshape":
+            output = output.reshape(-1, *shape[1:]) if len(shape) > 1 else output.reshape(-1)
+        else:
+            output = getattr(torch, name)(output, **({"dim": dim} if "softmax" in name else {}))
+    return output
+
+
+def _dim(node: Any) -> int:
+    return _signed(getattr(node, "_saved_dim", 0))
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value  # negative numbers come as unsigned ones
+
+
+def _first(node: Any) -> Any:
+    return next((before for before, _ in node.next_functions if before is not None), None)

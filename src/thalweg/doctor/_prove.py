@@ -1,0 +1,124 @@
+"""Forks of the loop that prove a remedy: each beside an unchanged one, on the same batches in the same order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from thalweg.core import check_number, paired_difference
+from thalweg.doctor._finding import Finding, Remedy, Verdict
+from thalweg.doctor._replay import UNCHANGED, Batch, Change
+from thalweg.doctor._view import View, score
+
+#: findings that are proved, and remedies of each that are tried
+_FINDINGS, _REMEDIES = 3, 2
+#: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
+_WORST = 10.0
+_FEWEST_STEPS = 10
+
+
+def prove(
+    view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: float = 3.0, most_steps: int = 300
+) -> list[Finding]:
+    """Returns the findings with verdicts of the first ones.
+
+    Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
+
+    Args:
+        view: Of a recording that can be replayed.
+        findings: The likeliest first.
+        seeds: Forks of each kind, at least 2. seconds: for all of them, about. most_steps: of each.
+
+    Raises:
+        InputError: for fewer than 2 seeds, or no time.
+    """
+    check_number("seeds", seeds, least=2, integer=True)
+    check_number("seconds", seconds, above=0)
+    check_number("most_steps", most_steps, least=1, integer=True)
+    batches = view.training
+    chosen = [(finding, finding.remedies[:_REMEDIES]) for finding in findings[:_FINDINGS]]
+    num_forks = sum(len(remedies) for _, remedies in chosen) + 2
+    steps = _steps(view, seconds / (num_forks * seeds), min(most_steps, max(view.recording.num_steps, _FEWEST_STEPS)))
+    known: dict[bool, list[tuple[float, float, bool]]] = {}
+    found = []
+    for finding, remedies in chosen:
+        verdicts = []
+        for remedy in remedies:
+            if remedy.change == UNCHANGED:
+                continue
+            if remedy.fresh not in known:
+                known[remedy.fresh] = [
+                    _one(view, batches, UNCHANGED, remedy.fresh, k, seeds, steps) for k in range(seeds)
+                ]
+            changed = [_one(view, batches, remedy.change, remedy.fresh, k, seeds, steps) for k in range(seeds)]
+            verdicts.append(_verdict(view, remedy, known[remedy.fresh], changed, steps))
+            if verdicts[-1].proven:
+                break
+        found.append(replace(finding, verdicts=tuple(verdicts)))
+    return [*found, *findings[_FINDINGS:]]
+
+
+def _steps(view: View, seconds: float, most: int) -> int:
+    """Returns how many steps a fork makes in some seconds."""
+    begun = time.perf_counter()
+    view.replay.fork(view.recording.states[0], view.training, UNCHANGED, steps=3)
+    each = (time.perf_counter() - begun) / 3
+    return max(_FEWEST_STEPS, min(most, int(seconds / max(each, 1e-6))))
+
+
+def _one(
+    view: View, batches: Sequence[Batch], change: Change, fresh: bool, seed: int, seeds: int, steps: int
+) -> tuple[float, float, bool]:
+    """Returns the held-out loss and error of a fork, and whether it ended early or nowhere."""
+    start = seed * len(batches) // seeds
+    turned = [*batches[start:], *batches[:start]]
+    state = view.recording.states[0 if fresh else -1]
+    fork = view.replay.fork(state, turned, change, steps=steps)
+    held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
+    ends = () if view.call is None else view.call.inner
+    loss, error = score(fork.model, held, view.kind, ends)
+    return loss, error, not (math.isfinite(loss) and math.isfinite(fork.losses[-1]))
+
+
+def _verdict(
+    view: View,
+    remedy: Remedy,
+    unchanged: Sequence[tuple[float, float, bool]],
+    changed: Sequence[tuple[float, float, bool]],
+    steps: int,
+) -> Verdict:
+    classes = view.kind in ("classes", "binary")
+    ends = () if view.call is None else view.call.inner[:1]
+    fitted = view.call is not None and view.call.name in ("mse_loss", "l1_loss")
+    by_error = classes and fitted and ends not in (("softmax",), ("sigmoid",))  # such outputs are no logits
+    worst = 1.0 if by_error else _WORST * _null(view)
+    a, b = (
+        np.array([min(one[int(by_error)] if math.isfinite(one[int(by_error)]) else worst, worst) for one in side])
+        for side in (unchanged, changed)
+    )
+    own = bool([each for each in view.recording.evaluations if each.target is not None])
+    measure = "error rate" if by_error else ("Brier score" if classes else "squared error")
+    return Verdict(
+        remedy=remedy,
+        effect=paired_difference(a, b),
+        measure=f"{measure} {'of your validation' if own else 'on batches that were held out'}",
+        unchanged=float(a.mean()),
+        changed=float(b.mean()),
+        steps=steps,
+        batches=len(view.held_out),
+        diverged=(sum(each[2] for each in unchanged), sum(each[2] for each in changed)),
+    )
+
+
+def _null(view: View) -> float:
+    """Returns the score of the best constant answer."""
+    y = view.targets
+    if y is None:
+        return 1.0
+    if view.kind in ("classes", "binary") and view.labels is not None:
+        return 0.2  # no Brier score is more than ten times that
+    return max(float(y.double().var(0, correction=0).mean()), 1e-12)

@@ -1,0 +1,235 @@
+"""What is kept of a training loop: the facts that findings are read from, and what a replay needs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossCall:
+    """A call of a loss function of torch.
+
+    Args:
+        name: As in `torch.nn.functional`.
+        options: What it was called with beside input and target.
+        head: What was applied to the model's output before it, the last operation first; empty where nothing was.
+            Only operations that are known are named: softmax, log_softmax, sigmoid. None where others were.
+        inner: Operations at the end of the model itself, the last one first, before the first that has weights.
+        shape: Of its input.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    head: tuple[tuple[str, int], ...] | None
+    inner: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One batch on its way forward and backward.
+
+    Args:
+        step: Steps of the optimizer made before it.
+        args: What the model was called with. kwargs: by name.
+        target: What the loss was called with beside the output; None where no loss was seen.
+        loss: Its value, (); None for passes without.
+        call: The loss function; None where it is none of torch's.
+        random: State of the random numbers before it; None where the model draws none.
+        versions: Of the tensors above: a change tells that they were written to afterwards.
+        training: Mode of the model.
+    """
+
+    step: int
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    target: Any
+    loss: torch.Tensor | None
+    call: LossCall | None
+    random: torch.Tensor | None
+    versions: tuple[int, ...]
+    training: bool
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was written to its tensors since."""
+        return self.versions == versions_of(self.args, self.kwargs, self.target)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of its tensors."""
+        return sum(t.numel() * t.element_size() for t in _tensors(self.args, self.kwargs, self.target))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerStats:
+    """A layer at one step; means are over rows, units and places.
+
+    Args:
+        name: Of the module. kind: its class.
+        follows: The layer whose output it was given as it is; None where something lies between.
+        units: Of its output.
+        mean_in: Of its input. rms_in: root of its mean square. off_centre: mean over the units below of
+            |mean| / RMS of their values: near 1 where each has one sign and size.
+        mean_out: Of its output. rms_out: root of its mean square. std_out: standard deviation over rows, averaged.
+        gradient: RMS of the gradient with respect to its output, times the number of rows.
+        still: Units of its output that get no gradient on any row, though others of the layer do.
+        slope: Mean size of gradient in over gradient out, of activations; None for others.
+    """
+
+    name: str
+    kind: str
+    follows: str | None
+    units: int
+    mean_in: float
+    rms_in: float
+    off_centre: float
+    mean_out: float
+    rms_out: float
+    std_out: float
+    gradient: float | None = None
+    still: tuple[int, ...] = ()
+    slope: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParamStats:
+    """A parameter at one step.
+
+    Args:
+        name: Of the parameter.
+        norm: 2-norm of its values. gradient: of its gradient; None where it has none.
+        update: Of the step that it made; None where no step was made.
+        spread: Standard deviation of its values. size: how many.
+    """
+
+    name: str
+    norm: float
+    gradient: float | None
+    update: float | None
+    spread: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """Statistics of one step.
+
+    Args:
+        step: Which. layers: In the order in which they were called. params: In the model's order.
+        clipped: Norm of all gradients after clipping over that before; None where nothing clipped.
+    """
+
+    step: int
+    layers: tuple[LayerStats, ...]
+    params: tuple[ParamStats, ...]
+    clipped: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where a loop stood before a step.
+
+    Args:
+        step: Steps made before.
+        model: Parameters and buffers. optimizer: its state.
+        random: Of torch's generator on the CPU.
+    """
+
+    step: int
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    random: torch.Tensor
+
+
+class Passes:
+    """Passes in order, of bounded size: the first ones, and the last ones.
+
+    Args:
+        memory: Bytes; a quarter of them is for the first passes.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self.first: list[Pass] = []
+        self.last: deque[Pass] = deque()
+        self._room, self._memory, self._held = memory // 4, memory - memory // 4, 0
+
+    def add(self, new: Pass) -> None:
+        """Adds a pass; drops the oldest of the last ones where they are too large."""
+        size = new.num_bytes
+        if self._room is not None and size <= self._room:
+            self.first.append(new)
+            self._room -= size
+        else:
+            self._room = 0
+        self.last.append(new)
+        self._held += size
+        while self._held > self._memory and len(self.last) > 1:
+            self._held -= self.last.popleft().num_bytes
+
+    def __iter__(self) -> Iterator[Pass]:
+        """Yields all that are held, each once."""
+        known = {id(each) for each in self.first}
+        yield from self.first
+        yield from (each for each in self.last if id(each) not in known)
+
+
+@dataclass(kw_only=True)
+class Recording:
+    """What was seen of a loop.
+
+    Args:
+        model: As the loop left it. optimizer: likewise.
+        criterion: What the user said is the loss, called with output and target; or None.
+        passes: Of training. evaluations: passes without gradient since training last went on, of the last time.
+        states: The start, and some later ones.
+        probes: Statistics, at rare steps.
+        losses: Of every step, summed over its passes where there are several; on the model's device.
+        rates: Learning rates of the groups, of every step.
+        kept: For every step, whether gradients of the step before were still there when it began.
+        events: In order, by their first letters: zero_grad, forward, evaluation, backward, clip, step.
+        clips: Arguments of the calls that clip gradients, by name of the function.
+        notes: What the reader of a diagnosis should know.
+        unsupported: Why it cannot be replayed; empty where it can, as far as is known.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    criterion: Any
+    passes: Passes
+    evaluations: list[Pass] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    probes: list[Probe] = field(default_factory=list)
+    losses: list[torch.Tensor] = field(default_factory=list)
+    rates: list[tuple[float, ...]] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
+    events: bytearray = field(default_factory=bytearray)
+    clips: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps that the optimizer made."""
+        return len(self.rates)
+
+
+def versions_of(*values: Any) -> tuple[int, ...]:
+    """Returns how often each tensor in some values was written to."""
+    return tuple(t._version for t in _tensors(*values))
+
+
+def _tensors(*values: Any) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(*value.values())
+        elif isinstance(value, tuple | list):
+            yield from _tensors(*value)

@@ -1,0 +1,296 @@
+"""What causes ask of a recording: the kind of task, what the model answers, how far a step goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording, State
+from thalweg.doctor._replay import Batch, Replay, batches_of, kept_random
+
+Kind = Literal["classes", "binary", "regression", "unknown"]
+#: rows of recorded batches that are looked at together
+_ROWS = 4096
+#: factors of a step at which the loss is measured
+_FACTORS = tuple(2.0**k for k in range(-10, 11))
+
+
+class View:
+    """A recording, with what can be computed of it.
+
+    Args:
+        recording: Of a loop that is not watched any longer.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording, self.replay = recording, Replay(recording)
+
+    # ---- the loop
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """(T,) losses of the steps."""
+        return np.array([float(loss) for loss in self.recording.losses])
+
+    @cached_property
+    def passes(self) -> list[Pass]:
+        """Training passes that are held and intact."""
+        return [each for each in self.recording.passes if each.intact and each.target is not None]
+
+    @cached_property
+    def call(self) -> LossCall | None:
+        """The loss function that was seen last; None where it is none of torch's."""
+        return next((each.call for each in reversed(self.passes) if each.call is not None), None)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Operations between the last weights and the loss, the last first."""
+        if self.call is None:
+            return ()
+        head = () if self.call.head is None else tuple(name for name, _ in self.call.head if name != "reshape")
+        return head + self.call.inner
+
+    @property
+    def first(self) -> Probe | None:
+        """Statistics of the first step."""
+        return self.recording.probes[0] if self.recording.probes else None
+
+    @property
+    def last(self) -> Probe | None:
+        """Statistics of the last step that has any."""
+        return self.recording.probes[-1] if self.recording.probes else None
+
+    def layers(self, step: int = -1) -> Sequence[LayerStats]:
+        """Layers at a probe."""
+        return self.recording.probes[step].layers if self.recording.probes else ()
+
+    def params(self, step: int = -1) -> Sequence[ParamStats]:
+        """Parameters at a probe."""
+        return self.recording.probes[step].params if self.recording.probes else ()
+
+    # ---- the data
+
+    @cached_property
+    def inputs(self) -> torch.Tensor | None:
+        """Rows of the first input, as many as are looked at together; None where it is no tensor of numbers."""
+        found, rows = [], 0
+        for each in self.passes:
+            x = each.args[0] if each.args else None
+            if not isinstance(x, torch.Tensor) or x.ndim < 1 or (found and x.shape[1:] != found[0].shape[1:]):
+                return None
+            found.append(x.detach())
+            rows += len(x)
+            if rows >= _ROWS:
+                break
+        return torch.cat(found) if found else None
+
+    @cached_property
+    def targets(self) -> torch.Tensor | None:
+        """The targets of those rows."""
+        found, rows = [], 0
+        for each in self.passes:
+            if not isinstance(each.target, torch.Tensor):
+                return None
+            found.append(each.target.detach())
+            rows += len(each.target)
+            if rows >= _ROWS:
+                break
+        return torch.cat(found) if found else None
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the targets are: numbers of classes, 0 and 1 (alone or one-hot), or quantities."""
+        y = self.targets
+        if y is None:
+            return "unknown"
+        if not y.is_floating_point():
+            return "classes"
+        if bool(((y == 0) | (y == 1)).all()) and y.unique().numel() == 2:
+            many = y.ndim == 2 and y.shape[1] > 1
+            return "classes" if many and bool((y.sum(1) == 1).all()) else "binary"
+        return "regression"
+
+    @cached_property
+    def labels(self) -> torch.Tensor | None:
+        """(n,) numbers of the classes of those rows; None for regression."""
+        if self.kind not in ("classes", "binary") or self.targets is None:
+            return None
+        return to_labels(self.targets)
+
+    @cached_property
+    def held_out(self) -> list[Batch]:
+        """Batches on which forks are compared: those of the last evaluation, or a quarter of the kept ones."""
+        seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
+        return batches_of(seen) if seen else batches_of(self.passes[3::4])
+
+    @cached_property
+    def training(self) -> list[Batch]:
+        """Batches that forks train on, in the order in which they were seen."""
+        if any(each.target is not None for each in self.recording.evaluations):
+            return batches_of(self.passes)
+        return batches_of([each for k, each in enumerate(self.passes) if k % 4 != 3])
+
+    # ---- the model
+
+    def null_loss(self) -> float | None:
+        """Returns the loss of the best constant output, in the units of the loss; None where that is not known."""
+        y, call = self.targets, self.call
+        if y is None or call is None or call.options.get("reduction", "mean") != "mean":
+            return None
+        if call.name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
+            shares = torch.bincount(y.flatten().clamp_min(0)).double() / y.numel()
+            return float(-(shares * shares.clamp_min(1e-30).log()).sum())
+        if call.name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+            p = y.double().mean(0).clamp(1e-12, 1 - 1e-12)
+            return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
+        if call.name == "mse_loss":
+            return float(y.double().var(0, correction=0).mean())
+        return None
+
+    @cached_property
+    def step_factors(self) -> list[float]:
+        """For some recent passes: by what its own step must be multiplied for the least loss on its batch.
+
+        Steps of the copy at the last state. 2^-10 where no step lowers the loss.
+        """
+        return self._factors(self.recording.states[-1], self.training[-8:])
+
+    @cached_property
+    def first_factors(self) -> list[float]:
+        """The same at the start."""
+        return self._factors(self.recording.states[0], self.training[:8])
+
+    def update_ratio(self) -> float:
+        """Returns the largest share by which one of the first steps changed the weights; median over matrices."""
+        found = [
+            float(np.median(ratios))
+            for probe in self.recording.probes[:4]
+            if (
+                ratios := [
+                    p.update / p.norm for p in probe.params if p.update is not None and p.norm > 0 and p.size > 64
+                ]
+            )
+        ]
+        return max(found, default=0.0)
+
+    @cached_property
+    def gradient_norm(self) -> float:
+        """2-norm of the gradient in the end, mean over some batches before the norm is taken; NaN where not known."""
+        criterion, batches = self.replay.criterion(), self.training[-16:]
+        if criterion is None or not batches:
+            return math.nan
+        model, _ = self.replay.copies(self.recording.states[-1])
+        model.train(self.passes[-1].training)
+        with kept_random():
+            for args, target in batches:
+                (criterion(_tensor(model(*args)), target) / len(batches)).backward()
+        return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
+
+    def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
+        criterion, found = self.replay.criterion(), []
+        if criterion is None or not batches or not all(t.isfinite().all() for t in _floats(state.model)):
+            return []
+        for args, target in batches:
+            model, optimizer = self.replay.copies(state)
+            model.train(self.passes[-1].training)
+
+            def loss_of(model: nn.Module = model, args: Any = args, target: Any = target) -> torch.Tensor:
+                torch.set_rng_state(state.random)  # the same units are dropped each time
+                return criterion(_tensor(model(*args)), target)
+
+            before = [p.detach().clone() for p in model.parameters()]
+            with kept_random():
+                loss_of().backward()
+                optimizer.step()
+                losses = []
+                with torch.no_grad():
+                    steps = [p - b for p, b in zip(model.parameters(), before, strict=True)]
+                    for factor in (0.0, *_FACTORS):
+                        for p, b, u in zip(model.parameters(), before, steps, strict=True):
+                            p.copy_(b + factor * u)
+                        losses.append(float(loss_of()))
+            best = min(range(len(losses)), key=lambda k: losses[k] if math.isfinite(losses[k]) else math.inf)
+            found.append(_FACTORS[max(best - 1, 0)])
+        return found
+
+    def outputs(self, batches: Sequence[Batch]) -> torch.Tensor:
+        """Returns what the model, as the loop left it, answers to some batches, in evaluation mode."""
+        model, _ = self.replay.copies(self.recording.states[-1])
+        model.eval()
+        with torch.no_grad():
+            return torch.cat([_tensor(model(*args)) for args, _ in batches])
+
+
+def to_labels(target: torch.Tensor) -> torch.Tensor:
+    """Returns (n,) numbers of classes, of these, of one-hot rows, or of 0 and 1."""
+    if target.is_floating_point() and target.ndim == 2 and target.shape[1] > 1:
+        return target.argmax(1)
+    return target.flatten().long()
+
+
+def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[str, ...]) -> tuple[float, float]:
+    """Returns the mean loss and the error rate of a model on some batches, in evaluation mode.
+
+    Classes: the Brier score, which a few rows that are wrong and certain cannot rule, and the share of wrong answers.
+    Regression: the mean squared error, twice.
+
+    Args:
+        model: Any. batches: Of inputs and targets.
+        kind: Of the targets.
+        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are.
+
+    References:
+        Brier, Verification of forecasts expressed in terms of probability, 1950.
+    """
+    losses, errors, rows = 0.0, 0.0, 0
+    model.eval()
+    with torch.no_grad():
+        for args, target in batches:
+            output = _tensor(model(*args))
+            if kind == "regression" or kind == "unknown":
+                each = (output.reshape(target.shape) - target).double().square().flatten(1 if target.ndim > 1 else 0)
+                loss = each.reshape(len(target), -1).mean(1)
+                error = loss
+            else:
+                labels = to_labels(target)
+                log = log_probabilities(output, ends)
+                loss = (log.exp() - F.one_hot(labels, log.shape[1])).square().sum(1)
+                error = (log.argmax(1) != labels).double()
+            losses, errors, rows = losses + float(loss.sum()), errors + float(error.sum()), rows + len(target)
+    return losses / max(rows, 1), errors / max(rows, 1)
+
+
+def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tensor:
+    """Returns (n, C) logarithms of the probabilities that a model's output stands for.
+
+    Args:
+        output: (n, C), or (n,) or (n, 1) of two classes.
+        ends: As in `score`.
+    """
+    output = output.double()
+    if output.ndim == 1 or output.shape[1] == 1:
+        output = output.flatten()
+        if "sigmoid" in ends[:1]:
+            p = output.clamp(1e-12, 1 - 1e-12)
+            return torch.stack([(1 - p).log(), p.log()], dim=1)
+        return torch.stack([F.logsigmoid(-output), F.logsigmoid(output)], dim=1)
+    if ends[:1] == ("softmax",):
+        return output.clamp_min(1e-12).log()
+    if ends[:1] == ("sigmoid",):
+        return (output.clamp_min(1e-12) / output.sum(1, keepdim=True).clamp_min(1e-12)).log()
+    return output.log_softmax(1)
+
+
+def _tensor(output: Any) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output.logits
+
+
+def _floats(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    return [value for value in values.values() if value.is_floating_point()]

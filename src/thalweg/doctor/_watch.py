@@ -1,0 +1,323 @@
+"""The recorder: it watches a training loop of anybody's, without a change to the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from thalweg.core import InputError, RunError, check_number
+from thalweg.doctor._head import head_between, last_operations, loss_in_graph
+from thalweg.doctor._layers import LayerProbe, gradient_norms
+from thalweg.doctor._recording import LossCall, Pass, Passes, Recording, State, versions_of
+
+#: loss functions of torch whose calls are seen
+_LOSSES = (
+    "cross_entropy",
+    "nll_loss",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "gaussian_nll_loss",
+    "poisson_nll_loss",
+    "kl_div",
+)
+_CLIPS = ("clip_grad_norm_", "clip_grad_value_")
+#: share of the time that statistics may take, and that copies of the state may take
+_PROBE_SHARE, _COPY_SHARE = 0.02, 0.01
+#: copies of the state that are kept beside the first one
+_STATES = 4
+
+_active: list[Recorder] = []
+
+
+class Recorder:
+    """Watches a loop while it is entered; what it saw is in `recording`.
+
+    Args:
+        model: What is trained.
+        optimizer: What trains it.
+        criterion: The loss, called with output and target; only where it is not one of torch's.
+        memory: Bytes of batches that are kept.
+
+    Raises:
+        InputError: where an argument is of another kind.
+        RunError: on entering, where another recorder is at work.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        criterion: Callable[[Any, Any], torch.Tensor] | None = None,
+        *,
+        memory: int = 256 << 20,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError("model", "a torch.nn.Module", type(model).__name__)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise InputError("optimizer", "a torch.optim.Optimizer", type(optimizer).__name__)
+        if criterion is not None and not callable(criterion):
+            raise InputError("criterion", "a function of output and target", type(criterion).__name__)
+        check_number("memory", memory, least=1, integer=True)
+        self.recording = Recording(model=model, optimizer=optimizer, criterion=criterion, passes=Passes(memory))
+        self._model, self._optimizer = model, optimizer
+        self._probe: LayerProbe | None = None
+        self._next_probe, self._probed = 0, 0.0
+        self._next_state, self._copied = 0, 0.0
+        self._begun = time.perf_counter()
+        self._draws: bool | None = None
+        self._random: torch.Tensor | None = None
+        self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._output: torch.Tensor | None = None
+        self._loss: tuple[torch.Tensor, Any, LossCall | None] | None = None
+        self._call: LossCall | None = None
+        self._step_loss: torch.Tensor | None = None
+        self._zeroed, self._kept, self._evaluating = True, False, False
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        if _active:
+            raise RunError("Another loop is being watched. End its `with` block first.")
+        _active.append(self)
+        undo, model, optimizer = self._undo, self._model, self._optimizer
+        undo.callback(_active.clear)
+        undo.callback(model.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
+        undo.callback(model.register_forward_hook(self._after_forward).remove)
+        undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
+        undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
+        if isinstance(self.recording.criterion, nn.Module):
+            undo.callback(self.recording.criterion.register_forward_hook(self._after_criterion).remove)
+        for name in _LOSSES:
+            self._patch(F, name, self._seen_loss(name, getattr(F, name)))
+        for name in _CLIPS:
+            self._patch(nn.utils, name, self._seen_clip(name, getattr(nn.utils, name)))
+        self._patch(torch.Tensor, "backward", self._seen_backward(torch.Tensor.backward))
+        self._patch(optimizer, "zero_grad", self._seen_zeroing(optimizer.zero_grad))
+        self._patch(model, "zero_grad", self._seen_zeroing(model.zero_grad))
+        self._begun = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._probe is not None:
+            self._probe.remove()
+            self._probe = None
+        self._undo.close()
+        self._output = self._loss = None
+        self.recording.states.append(self._state())
+
+    def begin(self, args: tuple[Any, ...]) -> None:
+        """Notes the call of the model during which the recorder was entered."""
+        self._before_forward(self._model, args, {})
+
+    def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
+        own = name in vars(owner)
+        old = getattr(owner, name)
+        setattr(owner, name, new)
+        self._undo.callback(lambda: setattr(owner, name, old) if own else delattr(owner, name))
+
+    # ---- the model
+
+    def _before_forward(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recording = self.recording
+        self._given = args, kwargs
+        if not torch.is_grad_enabled():
+            recording.events += b"e"
+            return
+        recording.events += b"f"
+        if self._evaluating:
+            self._evaluating = False
+        if self._draws is not False:
+            self._random = torch.get_rng_state()
+        if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
+            self._probe.remove()
+            self._probe = None
+        if self._probe is None and recording.num_steps >= self._next_probe:
+            self._probe = LayerProbe(model)
+        if recording.num_steps >= self._next_state:
+            self._copy_state()
+
+    def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self._output = output if isinstance(output, torch.Tensor) else getattr(output, "logits", None)
+        if torch.is_grad_enabled():
+            if self._draws is None and self._random is not None:
+                self._draws = not torch.equal(self._random, torch.get_rng_state())
+        else:
+            if not self._evaluating:
+                self._evaluating = True
+                self.recording.evaluations = []
+            self._note_evaluation(None, None)
+
+    # ---- the loss
+
+    def _seen_loss(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+            value = function(input, target, *args, **kwargs)
+            if self._output is not None and isinstance(input, torch.Tensor):
+                if not torch.is_grad_enabled():
+                    self._note_evaluation(value, target, name)
+                elif value.requires_grad:
+                    if self._call is None or self._call.name != name or self._probe is not None:
+                        self._call = LossCall(
+                            name=name,
+                            options=_options(args, kwargs),
+                            head=head_between(input, self._output),
+                            inner=last_operations(self._output),
+                            shape=tuple(input.shape),
+                        )
+                    self._loss = value, target, self._call
+            return value
+
+        return loss
+
+    def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
+        call = None if self._loss is None else self._loss[2]
+        if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
+            self._loss = value, args[1], call
+
+    def _note_evaluation(self, value: Any, target: Any, name: str | None = None) -> None:
+        seen, (args, kwargs) = self.recording.evaluations, self._given
+        if name is not None:  # the target of the pass before
+            if not seen or seen[-1].target is not None:
+                return
+            last = seen.pop()
+            args, kwargs = last.args, last.kwargs
+        call = None if name is None else self._call
+        seen.append(
+            Pass(
+                step=self.recording.num_steps,
+                args=args,
+                kwargs=kwargs,
+                target=target,
+                loss=value.detach() if isinstance(value, torch.Tensor) else None,
+                call=call,
+                random=None,
+                versions=versions_of(args, kwargs, target),
+                training=self._model.training,
+            )
+        )
+
+    def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
+        def seen(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            if self._output is None:  # of something else
+                backward(tensor, *args, **kwargs)
+                return
+            self._before_backward(tensor)
+            backward(tensor, *args, **kwargs)
+            self._output = self._loss = None
+            if self._probe is not None:
+                self._probe.after_backward()
+
+        return seen
+
+    def _before_backward(self, loss: torch.Tensor) -> None:
+        recording, (args, kwargs) = self.recording, self._given
+        recording.events += b"b"
+        if not self._zeroed and not self._kept:
+            self._kept = any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
+        if self._loss is None and self._output is not None and (seen := loss_in_graph(loss, self._output)) is not None:
+            self._call = seen[0]
+            self._loss = loss, seen[1], seen[0]
+        value, (_, target, call) = loss.detach(), self._loss or (None, None, None)
+        self._step_loss = value if self._step_loss is None else self._step_loss + value
+        recording.passes.add(
+            Pass(
+                step=recording.num_steps,
+                args=args,
+                kwargs=kwargs,
+                target=target,
+                loss=value,
+                call=call,
+                random=self._random,
+                versions=versions_of(args, kwargs, target),
+                training=self._model.training,
+            )
+        )
+        if self._draws is False:
+            self._random = None
+
+    # ---- the optimizer
+
+    def _seen_zeroing(self, zero: Callable[..., None]) -> Callable[..., None]:
+        def seen(*args: Any, **kwargs: Any) -> None:
+            self._zeroed = True
+            self.recording.events += b"z"
+            zero(*args, **kwargs)
+
+        return seen
+
+    def _seen_clip(self, name: str, clip: Callable[..., Any]) -> Callable[..., Any]:
+        def seen(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+            self.recording.events += b"c"
+            self.recording.clips[name] = (*args, *kwargs.values())
+            return clip(parameters, *args, **kwargs)
+
+        return seen
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recording = self.recording
+        if len(args) > 1 or kwargs.get("closure") is not None:  # the first is the optimizer
+            _once(recording.unsupported, "the optimizer calls a closure")
+        recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
+        recording.kept.append(self._kept)
+        if self._step_loss is not None:
+            recording.losses.append(self._step_loss)
+        if self._probe is not None:
+            self._gradients = gradient_norms(self._model)
+            self._probe.before_step()
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recording = self.recording
+        recording.events += b"s"
+        self._zeroed, self._kept, self._step_loss = False, False, None
+        if self._probe is not None:
+            begun, step = time.perf_counter(), recording.num_steps - 1
+            recording.probes.append(self._probe.finish(step, self._gradients))
+            self._probe = None
+            now = time.perf_counter()
+            self._probed += now - begun
+            each = self._probed / len(recording.probes)
+            pace = (now - self._begun) / recording.num_steps
+            self._next_probe = max(2 * step, 1) if step < 64 else step + max(1, int(each / (_PROBE_SHARE * pace)))
+
+    # ---- states
+
+    def _copy_state(self) -> None:
+        begun, recording = time.perf_counter(), self.recording
+        recording.states.append(self._state())
+        if len(recording.states) > _STATES + 1:
+            del recording.states[1]
+        now = time.perf_counter()
+        self._copied += now - begun
+        pace = (now - self._begun) / max(1, recording.num_steps)
+        room = self._copied / (_COPY_SHARE * max(pace, 1e-9))
+        self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, int(room))
+
+    def _state(self) -> State:
+        return State(
+            step=self.recording.num_steps,
+            model={name: value.detach().clone() for name, value in self._model.state_dict().items()},
+            optimizer=copy.deepcopy(self._optimizer.state_dict()),
+            random=torch.get_rng_state(),
+        )
+
+
+def _options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a loss was called with by name, without what is left as it is by default."""
+    found = {name: value for name, value in kwargs.items() if value is not None}
+    return found | ({"positional": args} if args else {})
+
+
+def _once(lines: list[str], line: str) -> None:
+    if line not in lines:
+        lines.append(line)

@@ -1,0 +1,200 @@
+"""The recorder: what it sees of loops of several kinds, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+import thalweg as tw
+from thalweg.core import InputError, RunError
+from thalweg.doctor._recording import Pass, Passes
+
+
+def data(rows: int = 96, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 6, generator=generator)
+    return x, (x[:, 0] + x[:, 1] > 0).long()
+
+
+def model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+
+
+def train(network: nn.Module, optimizer: torch.optim.Optimizer, criterion, steps: int = 12) -> list[float]:
+    x, y = data()
+    losses = []
+    for k in range(steps):
+        rows = torch.arange(16 * (k % 6), 16 * (k % 6) + 16)
+        optimizer.zero_grad()
+        loss = criterion(network(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def fail_while_watched(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    with tw.watch(network, optimizer):
+        train(network, optimizer, F.cross_entropy, steps=2)
+        raise ZeroDivisionError
+
+
+BY_NAME = F.cross_entropy  # as `from torch.nn.functional import cross_entropy` binds it
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [nn.CrossEntropyLoss(), BY_NAME, lambda output, y: F.nll_loss(output.log_softmax(1), y)],
+    ids=["module", "bound function", "lambda"],
+)
+def test_a_watched_loop_is_the_loop_and_its_replay_gives_the_same_bits(criterion):
+    plain, watched = model(), model()
+    plain_optimizer, optimizer = (torch.optim.Adam(m.parameters(), lr=0.01) for m in (plain, watched))
+    torch.manual_seed(3)
+    expected = train(plain, plain_optimizer, criterion)
+    torch.manual_seed(3)
+    with tw.watch(watched, optimizer) as run:
+        found = train(watched, optimizer, criterion)
+    assert found == expected
+    for a, b in zip(plain.parameters(), watched.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert [float(loss) for loss in run.recording.losses] == expected
+    diagnosis = run.prove(seeds=2, seconds=0.2)
+    assert diagnosis.refused is None
+    if diagnosis.replayed is not None:
+        assert diagnosis.replayed == (12, 12)
+
+
+def test_a_replay_repeats_clipping_schedules_accumulation_and_momentum():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3, 0.5)
+    x, y = data()
+    with tw.watch(network, optimizer) as run:
+        for k in range(10):
+            optimizer.zero_grad()
+            for part in (0, 1):
+                rows = torch.arange(8 * part, 8 * part + 8) + 16 * (k % 6)
+                F.cross_entropy(network(x[rows]), y[rows]).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+            optimizer.step()
+            scheduler.step()
+    from thalweg.doctor._replay import Replay
+
+    pairs = Replay(run.recording).recorded()
+    assert len(pairs) == 20
+    assert all(a == b for a, b in pairs)
+    assert run.recording.rates[-1][0] == pytest.approx(0.1 * 0.5**3)
+
+
+def test_nothing_is_left_behind():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    before = {name: getattr(F, name) for name in dir(F)}, torch.Tensor.backward, nn.utils.clip_grad_norm_
+    with pytest.raises(ZeroDivisionError):
+        fail_while_watched(network, optimizer)
+    assert before == ({name: getattr(F, name) for name in dir(F)}, torch.Tensor.backward, nn.utils.clip_grad_norm_)
+    assert "zero_grad" not in vars(optimizer)
+    assert "zero_grad" not in vars(network)
+    for part in network.modules():
+        assert not part._forward_hooks
+        assert not part._forward_pre_hooks
+    copy.deepcopy((network, optimizer))
+    with tw.watch(network, optimizer):  # and another may begin
+        pass
+
+
+def test_one_loop_at_a_time():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with tw.watch(network, optimizer), pytest.raises(RunError, match="Another loop"):
+        tw.watch(network, optimizer).__enter__()
+
+
+def test_a_diagnosis_needs_steps():
+    network = model()
+    run = tw.watch(network, torch.optim.SGD(network.parameters(), lr=0.1))
+    with pytest.raises(RunError, match="No step was watched"):
+        run.diagnosis()
+    with run, pytest.raises(RunError, match="No step was watched"):
+        run.diagnosis()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": 3}, "model must be a torch.nn.Module, got 'int'"),
+        ({"optimizer": None}, "optimizer must be a torch.optim.Optimizer, got 'NoneType'"),
+        ({"criterion": "mse"}, "criterion must be a function of output and target, got 'str'"),
+        ({"memory": 0}, "memory must be a whole number at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_line(given, message):
+    network = model()
+    good = {"model": network, "optimizer": torch.optim.SGD(network.parameters(), lr=0.1)}
+    with pytest.raises(InputError) as caught:
+        tw.watch(**{**good, **given})
+    assert message in str(caught.value)
+
+
+def test_what_is_kept_is_bounded():
+    passes, rows = Passes(10_000), torch.zeros(25, 10)  # of 1,000 bytes
+    for step in range(100):
+        passes.add(
+            Pass(
+                step=step,
+                args=(rows,),
+                kwargs={},
+                target=None,
+                loss=None,
+                call=None,
+                random=None,
+                versions=(0,),
+                training=True,
+            )
+        )
+    assert [each.step for each in passes] == [0, 1, *range(93, 100)]
+
+
+def test_batches_that_were_written_over_are_not_replayed():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, y = data(16)
+    with tw.watch(network, optimizer) as run:
+        for _ in range(4):
+            optimizer.zero_grad()
+            F.cross_entropy(network(x), y).backward()
+            optimizer.step()
+            x += 1
+    assert run.diagnosis().refused == "batches were written over after they were used"
+    assert "No remedy was tried" in str(run.prove()) or not run.diagnosis().findings
+
+
+def test_gradients_of_a_probe_are_those_of_autograd():
+    network = model()
+    network.eval()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, y = data(16)
+    expected = copy.deepcopy(network)
+    F.cross_entropy(expected(x), y).backward()
+    with tw.watch(network, optimizer) as run:
+        F.cross_entropy(network(x), y).backward()
+        optimizer.step()
+    (probe,) = run.recording.probes
+    for found, p in zip(probe.params, expected.parameters(), strict=True):
+        assert p.grad is not None
+        assert found.gradient == pytest.approx(float(p.grad.norm()))
+        assert found.update == pytest.approx(0.1 * float(p.grad.norm()), rel=1e-4)
+    linear, relu = probe.layers[0], probe.layers[1]
+    with torch.no_grad():
+        above = expected[0](x)  # pyright: ignore[reportIndexIssue]
+    assert linear.rms_in == pytest.approx(float(x.square().mean().sqrt()))
+    assert linear.rms_out == pytest.approx(float(above.square().mean().sqrt()))
+    assert relu.follows == linear.name
+    assert relu.still == tuple(np.flatnonzero((above <= 0).all(0)).tolist())
