@@ -163,9 +163,9 @@ class Part:
         times: dict[str, list[float]] = {
             name: [] for name, each in good.items() if each["seconds"][0] <= HOPELESS * fastest
         }
-        for k in range(5):
+        for k in range(self.given.repeats):
             for name in list(times) if k % 2 == 0 else list(reversed(times)):
-                if k < min(3 if good[name]["seconds"][0] > 5 else 5, self.given.repeats):
+                if k < _rounds(good[name]["seconds"][0]):
                     times[name].append(self._again(name))
         for name, seconds in times.items():
             self.found[name]["seconds"] = seconds
@@ -229,6 +229,11 @@ class Part:
         return min(ratios, default=None)
 
 
+def _rounds(seconds: float) -> int:
+    """Returns how often a fit of so many seconds is timed: short ones vary more."""
+    return 15 if seconds < 1 else 5 if seconds < 5 else 3
+
+
 def _line(each: dict[str, Any]) -> str:
     if "error" in each:
         return each["error"]
@@ -273,7 +278,7 @@ def main() -> int:
     parser.add_argument("--only", nargs=2, action="append", metavar=("CASE", "QUESTION"))
     parser.add_argument("--contenders", nargs="+", help="parts of names; others stay as an earlier call found them")
     parser.add_argument("--scale", type=float, default=1.0, help="of rows and columns; nothing but 1 is written")
-    parser.add_argument("--repeats", type=int, default=5, help="at most")
+    parser.add_argument("--repeats", type=int, default=15, help="at most")
     parser.add_argument("--limit", type=float, default=150.0, help="seconds of one fit of a path; cv: 10 times this")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--adelie", default=str(here.parent / ".venv-adelie/bin/python"), help="Python that has adelie")

@@ -1,7 +1,7 @@
+from ._causes import CAUSES as CAUSES
 from ._diagnosis import Diagnosis as Diagnosis
 from ._diagnosis import Watch as Watch
 from ._diagnosis import watch as watch
-from ._finding import CAUSES as CAUSES
 from ._finding import Cause as Cause
 from ._finding import Finding as Finding
 from ._finding import Remedy as Remedy

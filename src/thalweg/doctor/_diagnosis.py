@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from thalweg.core import RunError
-from thalweg.doctor import _causes_data, _causes_loss, _causes_optimizer, _causes_signal  # noqa: F401
-from thalweg.doctor._finding import CAUSES, Finding, Verdict
+from thalweg.doctor._causes import CAUSES
+from thalweg.doctor._finding import Finding, Verdict
 from thalweg.doctor._prove import prove
 from thalweg.doctor._ranking import ranked
 from thalweg.doctor._view import View
@@ -59,7 +59,7 @@ class Diagnosis:
         lines: list[str] = []
         for number, finding in enumerate(self.findings[:_TOLD], start=1):
             lines += _lines(number, finding)
-        others = [CAUSES[each.cause].title if each.cause in CAUSES else each.cause for each in self.findings[_TOLD:]]
+        others = [CAUSES[each.cause].title for each in self.findings[_TOLD:]]
         if others:
             lines += _wrap(f"Weaker evidence: {', '.join(others)}.", "")
         if self.refused is not None:

@@ -68,6 +68,8 @@ class Finding:
         evidence: Measured facts, a sentence each.
         remedies: What would mend it, the best first.
         verdicts: What they did in forks; empty until these ran.
+        rows: Numbers of the rows of training that are suspect, the worst first, in the order in which they were first
+            seen; empty where the finding is about none.
     """
 
     cause: str
@@ -76,6 +78,7 @@ class Finding:
     evidence: Sequence[str]
     remedies: Sequence[Remedy] = ()
     verdicts: Sequence[Verdict] = ()
+    rows: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

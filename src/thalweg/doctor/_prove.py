@@ -21,28 +21,26 @@ _WORST = 10.0
 _FEWEST_STEPS = 10
 
 
-def prove(
-    view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: float = 3.0, most_steps: int = 300
-) -> list[Finding]:
+def prove(view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: float = 3.0) -> list[Finding]:
     """Returns the findings with verdicts of the first ones.
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
+    Forks make as many steps as there is time for, at most those that were recorded.
 
     Args:
         view: Of a recording that can be replayed.
         findings: The likeliest first.
-        seeds: Forks of each kind, at least 2. seconds: for all of them, about. most_steps: of each.
+        seeds: Forks of each kind, at least 2. seconds: for all of them, about.
 
     Raises:
         InputError: for fewer than 2 seeds, or no time.
     """
     check_number("seeds", seeds, least=2, integer=True)
     check_number("seconds", seconds, above=0)
-    check_number("most_steps", most_steps, least=1, integer=True)
     batches = view.training
     chosen = [(finding, finding.remedies[:_REMEDIES]) for finding in findings[:_FINDINGS]]
     num_forks = sum(len(remedies) for _, remedies in chosen) + 2
-    steps = _steps(view, seconds / (num_forks * seeds), min(most_steps, max(view.recording.num_steps, _FEWEST_STEPS)))
+    steps = _steps(view, seconds / (num_forks * seeds), view.recording.num_steps)
     known: dict[bool, list[tuple[float, float, bool]]] = {}
     found = []
     for finding, remedies in chosen:
@@ -91,7 +89,7 @@ def _verdict(
     changed: Sequence[tuple[float, float, bool]],
     steps: int,
 ) -> Verdict:
-    classes = view.kind in ("classes", "binary")
+    classes = view.kind in ("classes", "binary", "tokens")
     ends = () if view.call is None else view.call.inner[:1]
     fitted = view.call is not None and view.call.name in ("mse_loss", "l1_loss")
     by_error = classes and fitted and ends not in (("softmax",), ("sigmoid",))  # such outputs are no logits
@@ -119,6 +117,6 @@ def _null(view: View) -> float:
     y = view.targets
     if y is None:
         return 1.0
-    if view.kind in ("classes", "binary") and view.labels is not None:
+    if view.kind in ("classes", "binary", "tokens"):
         return 0.2  # no Brier score is more than ten times that
     return max(float(y.double().var(0, correction=0).mean()), 1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -39,8 +40,9 @@ class Pass:
         step: Steps of the optimizer made before it.
         args: What the model was called with. kwargs: by name.
         target: What the loss was called with beside the output; None where no loss was seen.
-        loss: Its value, (); None for passes without.
+        loss: What backward was called on, (); None for passes without. seen: value of the loss function itself.
         call: The loss function; None where it is none of torch's.
+        zeroed: Whether gradients were set to zero since the pass before.
         random: State of the random numbers before it; None where the model draws none.
         versions: Of the tensors above: a change tells that they were written to afterwards.
         training: Mode of the model.
@@ -51,7 +53,9 @@ class Pass:
     kwargs: Mapping[str, Any]
     target: Any
     loss: torch.Tensor | None
+    seen: torch.Tensor | None
     call: LossCall | None
+    zeroed: bool
     random: torch.Tensor | None
     versions: tuple[int, ...]
     training: bool
@@ -148,6 +152,25 @@ class State:
     random: torch.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The losses of one evaluation.
+
+    Args:
+        step: Steps made before it. losses: of its batches, (). rows: of each.
+    """
+
+    step: int
+    losses: list[torch.Tensor] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    @property
+    def loss(self) -> float:
+        """Mean over all rows; NaN where no loss was seen."""
+        total = sum(float(loss) * rows for loss, rows in zip(self.losses, self.rows, strict=True))
+        return total / sum(self.rows) if self.rows else math.nan
+
+
 class Passes:
     """Passes in order, of bounded size: the first ones, and the last ones.
 
@@ -188,13 +211,14 @@ class Recording:
         model: As the loop left it. optimizer: likewise.
         criterion: What the user said is the loss, called with output and target; or None.
         passes: Of training. evaluations: passes without gradient since training last went on, of the last time.
+        curve: Losses of all evaluations.
         states: The start, and some later ones.
         probes: Statistics, at rare steps.
         losses: Of every step, summed over its passes where there are several; on the model's device.
         rates: Learning rates of the groups, of every step.
         kept: For every step, whether gradients of the step before were still there when it began.
         events: In order, by their first letters: zero_grad, forward, evaluation, backward, clip, step.
-        clips: Arguments of the calls that clip gradients, by name of the function.
+        clips: Other arguments of the calls that clip gradients, by name of the function.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
     """
@@ -204,13 +228,14 @@ class Recording:
     criterion: Any
     passes: Passes
     evaluations: list[Pass] = field(default_factory=list)
+    curve: list[Evaluation] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     losses: list[torch.Tensor] = field(default_factory=list)
     rates: list[tuple[float, ...]] = field(default_factory=list)
     kept: list[bool] = field(default_factory=list)
     events: bytearray = field(default_factory=bytearray)
-    clips: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    clips: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
+import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -31,10 +35,12 @@ class Change:
         criterion: The loss, of the model's output and the target.
         batches: Returns other batches in place of the recorded ones, in their order.
         held_out: Returns other inputs in place of those on which forks are compared.
+        scale: Factor on the loss of every pass.
         rate: Factor on the learning rate. rates: the rate at a step, in place of those that were recorded.
         zero: Whether gradients are set to zero between steps.
         clip: Whether gradients are clipped as they were.
         training: Mode of the model.
+        length: Returns how many steps are made in place of a number of steps.
     """
 
     model: ModelChange | None = None
@@ -42,11 +48,13 @@ class Change:
     criterion: Criterion | None = None
     batches: Callable[[Sequence[Batch]], Sequence[Batch]] | None = None
     held_out: Callable[[Batch], Batch] | None = None
+    scale: float = 1.0
     rate: float = 1.0
     rates: Callable[[int], float] | None = None
     zero: bool | None = None
     clip: bool = True
     training: bool | None = None
+    length: Callable[[int], int] | None = None
 
 
 UNCHANGED = Change()
@@ -73,9 +81,42 @@ class Replay:
             return "no batch went forward and backward"
         if not all(each.intact for each in held):
             return "batches were written over after they were used"
+        if self.factor is None:
+            return "its loss has terms beside that which was seen; pass the whole as `criterion`"
         if self.criterion() is None:
             return "its loss is none of torch's functions; pass it as `criterion`"
         return None
+
+    @cached_property
+    def factor(self) -> float | None:
+        """What the loss was multiplied by before backward; None where that changes from pass to pass."""
+        pairs = [
+            (float(p.loss), float(p.seen)) for p in self.recording.passes if p.loss is not None and p.seen is not None
+        ]
+        ratios = [loss / seen for loss, seen in pairs if seen != 0 and math.isfinite(loss) and math.isfinite(seen)]
+        if not ratios:
+            return 1.0
+        middle = statistics.median(ratios)
+        return middle if all(abs(each - middle) <= 1e-4 * abs(middle) for each in ratios) else None
+
+    @cached_property
+    def passes_per_step(self) -> int:
+        """Backward passes between two steps (median)."""
+        counts = Counter(each.step for each in self.recording.passes)
+        return max(1, int(statistics.median(counts.values()))) if counts else 1
+
+    @property
+    def step_scale(self) -> float:
+        """By how much the gradient of a step is larger than the mean over its passes of that of the loss function."""
+        return self.passes_per_step * (self.factor or 1.0)
+
+    def _scaled(self, loss: torch.Tensor) -> torch.Tensor:
+        """Returns the loss as backward was called on it, to the bit where it was divided by a whole number."""
+        factor = self.factor or 1.0
+        parts = round(1 / factor) if 0 < factor < 1 else 0
+        if parts and abs(parts * factor - 1) < 1e-4:
+            return loss / parts
+        return loss if abs(factor - 1) < 1e-4 else loss * factor
 
     def criterion(self) -> Criterion | None:
         """Returns the loss of output and target, as the loop called it; None where it was not seen."""
@@ -113,7 +154,9 @@ class Replay:
                 model.train(each.training)
                 if each.random is not None:
                     torch.set_rng_state(each.random)
-                loss = criterion(_output(model(*each.args, **each.kwargs)), each.target)
+                if each.zeroed:
+                    model.zero_grad()
+                loss = self._scaled(criterion(_output(model(*each.args, **each.kwargs)), each.target))
                 loss.backward()
                 if each.loss is not None:
                     found.append((float(each.loss), float(loss.detach())))
@@ -140,13 +183,20 @@ class Replay:
         losses: list[float] = []
         with kept_random():
             torch.set_rng_state(state.random)
-            for k in range(steps):
-                args, target = batches[k % len(batches)]
-                loss = criterion(_output(model(*args)), target)
-                loss.backward()
-                losses.append(float(loss.detach()))
-                self._step(model, optimizer, min(state.step + k, self.recording.num_steps - 1), change)
-                if not torch.isfinite(loss):
+            per = self.passes_per_step
+            for k in range(steps if change.length is None else change.length(steps)):
+                total = 0.0
+                for part in range(k * per, (k + 1) * per):
+                    args, target = batches[part % len(batches)]
+                    loss = criterion(_output(model(*args)), target)
+                    (self._scaled(loss) * change.scale).backward()
+                    total += float(loss.detach())
+                losses.append(total / per)
+                step = min(state.step + k, self.recording.num_steps - 1)
+                self._step(model, optimizer, step, change)
+                if change.zero or not (step + 1 < len(self.recording.kept) and self.recording.kept[step + 1]):
+                    model.zero_grad()
+                if not math.isfinite(total):
                     break
         return Fork(losses=losses, model=model, optimizer=optimizer)
 
@@ -156,14 +206,11 @@ class Replay:
     def _step(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, change: Change) -> None:
         recording = self.recording
         if change.clip:
-            for name, given in recording.clips.items():
-                getattr(nn.utils, name)(model.parameters(), *given)
+            for name, (args, kwargs) in recording.clips.items():
+                getattr(nn.utils, name)(model.parameters(), *args, **kwargs)
         for group, rate in zip(optimizer.param_groups, recording.rates[step], strict=False):
             group["lr"] = change.rate * (rate if change.rates is None else change.rates(step))
         optimizer.step()
-        after = step + 1 < len(recording.kept) and recording.kept[step + 1]
-        if change.zero or not after:
-            model.zero_grad()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,15 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording, State
-from thalweg.doctor._replay import Batch, Replay, batches_of, kept_random
+from thalweg.doctor._reference import Reference, reference
+from thalweg.doctor._replay import Batch, Criterion, Replay, batches_of, kept_random
+from thalweg.doctor._rows import Rows, rows_of
 
-Kind = Literal["classes", "binary", "regression", "unknown"]
+Kind = Literal["classes", "binary", "regression", "tokens", "unknown"]
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
+#: batches that the noise is measured on, and the parts into which their rows are divided at least
+_NOISE_BATCHES, _NOISE_PARTS = 32, 16
 #: factors of a step at which the loss is measured
 _FACTORS = tuple(2.0**k for k in range(-10, 11))
 
@@ -36,8 +40,8 @@ class View:
 
     @cached_property
     def losses(self) -> np.ndarray:
-        """(T,) losses of the steps."""
-        return np.array([float(loss) for loss in self.recording.losses])
+        """(T,) losses of the steps, each the mean over its passes."""
+        return np.array([float(loss) for loss in self.recording.losses]) / self.replay.step_scale
 
     @cached_property
     def passes(self) -> list[Pass]:
@@ -106,12 +110,14 @@ class View:
 
     @cached_property
     def kind(self) -> Kind:
-        """What the targets are: numbers of classes, 0 and 1 (alone or one-hot), or quantities."""
+        """What the targets are: numbers of classes, 0 and 1 (alone or one-hot), quantities, or classes at places."""
         y = self.targets
         if y is None:
             return "unknown"
         if not y.is_floating_point():
-            return "classes"
+            rows = self.passes[0].args[0] if self.passes[0].args else None
+            alone = y.ndim == 1 and (not isinstance(rows, torch.Tensor) or len(rows) == len(self.passes[0].target))
+            return "classes" if alone else "tokens"
         if bool(((y == 0) | (y == 1)).all()) and y.unique().numel() == 2:
             many = y.ndim == 2 and y.shape[1] > 1
             return "classes" if many and bool((y.sum(1) == 1).all()) else "binary"
@@ -123,6 +129,31 @@ class View:
         if self.kind not in ("classes", "binary") or self.targets is None:
             return None
         return to_labels(self.targets)
+
+    @cached_property
+    def rows(self) -> Rows | None:
+        """Distinct rows of training, as many as are held; None where inputs are no tensors of numbers."""
+        found = rows_of(batches_of(self.passes))
+        return None if found is None else found.distinct()
+
+    @cached_property
+    def held_rows(self) -> Rows | None:
+        """Rows of the last evaluation, in its order; None where there was none, or its inputs are no numbers."""
+        seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
+        return rows_of(batches_of(seen)) if seen else None
+
+    def labels_of(self, rows: Rows) -> np.ndarray | None:
+        """Returns (n,) numbers of the classes of rows; None for quantities."""
+        if self.kind not in ("classes", "binary"):
+            return None
+        return to_labels(torch.from_numpy(rows.y)).numpy()
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What a random forest makes of the rows of training; None where they are too few."""
+        if self.rows is None or self.kind == "unknown":
+            return None
+        return reference(self.rows, self.labels_of(self.rows))
 
     @cached_property
     def held_out(self) -> list[Batch]:
@@ -145,14 +176,71 @@ class View:
         if y is None or call is None or call.options.get("reduction", "mean") != "mean":
             return None
         if call.name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
-            shares = torch.bincount(y.flatten().clamp_min(0)).double() / y.numel()
+            counts = torch.bincount(y[(y != call.options.get("ignore_index", -100)) & (y >= 0)]).double()
+            shares = counts / counts.sum()
             return float(-(shares * shares.clamp_min(1e-30).log()).sum())
         if call.name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
             p = y.double().mean(0).clamp(1e-12, 1 - 1e-12)
             return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
-        if call.name == "mse_loss":
-            return float(y.double().var(0, correction=0).mean())
+        if call.name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+            best = y.double().mean(0) if call.name == "mse_loss" else y.double().median(0).values
+            options = {key: value for key, value in call.options.items() if key in ("beta", "delta")}
+            return float(getattr(F, call.name)(best.expand_as(y), y.double(), **options))
         return None
+
+    def unlearnt(self) -> float:
+        """Returns the loss in the end over that of the best constant answer (where unknown, the first loss)."""
+        null, losses = self.null_loss(), self.losses
+        if len(losses) == 0:
+            return math.inf
+        end = float(np.median(losses[-max(3, len(losses) // 10) :]))
+        least = null if null is not None else float(losses[0])
+        return end / least if least > 0 else math.inf
+
+    @cached_property
+    def training_loss(self) -> float:
+        """Loss of some rows of training in the end, in evaluation mode; NaN where it cannot be computed."""
+        criterion, batches = self.replay.criterion(), self.training[-16:]
+        if criterion is None or not batches:
+            return math.nan
+        model, _ = self.replay.copies(self.recording.states[-1])
+        model.eval()
+        with torch.no_grad():
+            losses = [float(criterion(_tensor(model(*args)), target)) for args, target in batches]
+        return float(np.average(losses, weights=[len(target) for _, target in batches]))
+
+    @cached_property
+    def batch_size(self) -> int | None:
+        """Rows of a batch (median); None where targets are no tensors."""
+        sizes = [len(each.target) for each in self.passes if isinstance(each.target, torch.Tensor) and each.target.ndim]
+        return int(np.median(sizes)) if sizes else None
+
+    @cached_property
+    def noise_scale(self) -> float:
+        """Rows at which the noise of the gradient equals the gradient, at the start or halfway, where it is more.
+
+        NaN where it is not known.
+
+        Dropout and batch norm are as in evaluation.
+
+        References:
+            McCandlish, Kaplan, Amodei et al., An empirical model of large-batch training, 2018 (appendix A.1).
+        """
+        criterion, batches = self.replay.criterion(), self.training[:_NOISE_BATCHES]
+        if criterion is None or not batches or not all(isinstance(t, torch.Tensor) and t.ndim for _, t in batches):
+            return math.nan
+        rows = sum(len(target) for _, target in batches)
+        size = max(1, min(len(batches[0][1]), rows // _NOISE_PARTS))
+        parts = [
+            (tuple(v[k : k + size] for v in args), target[k : k + size])
+            for args, target in batches
+            for k in range(0, len(target) - size + 1, size)
+        ][: 4 * _NOISE_PARTS]
+        if len(parts) < 4:
+            return math.nan
+        states = self.recording.states
+        found = [_noise_at(self.replay.copies(states[k])[0], criterion, parts, size) for k in {0, len(states) // 2}]
+        return max((each for each in found if not math.isnan(each)), default=math.nan)
 
     @cached_property
     def step_factors(self) -> list[float]:
@@ -190,7 +278,7 @@ class View:
         model.train(self.passes[-1].training)
         with kept_random():
             for args, target in batches:
-                (criterion(_tensor(model(*args)), target) / len(batches)).backward()
+                (criterion(_tensor(model(*args)), target) * (self.replay.step_scale / len(batches))).backward()
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
     def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
@@ -207,7 +295,7 @@ class View:
 
             before = [p.detach().clone() for p in model.parameters()]
             with kept_random():
-                loss_of().backward()
+                (loss_of() * self.replay.step_scale).backward()
                 optimizer.step()
                 losses = []
                 with torch.no_grad():
@@ -226,6 +314,25 @@ class View:
         model.eval()
         with torch.no_grad():
             return torch.cat([_tensor(model(*args)) for args, _ in batches])
+
+
+def _noise_at(model: nn.Module, criterion: Criterion, parts: Sequence[Batch], size: int) -> float:
+    """Returns the noise over the squared gradient of one row, from the gradients of parts of so many rows."""
+    model.eval()
+    params = [p for p in model.parameters() if p.requires_grad]
+    total, squares = [torch.zeros_like(p) for p in params], 0.0
+    for args, target in parts:
+        grads = torch.autograd.grad(criterion(_tensor(model(*args)), target), params, allow_unused=True)
+        for sums, grad in zip(total, grads, strict=True):
+            if grad is not None:
+                sums += grad
+                squares += float(grad.square().sum())
+    num = len(parts)
+    small, large = squares / num, sum(float(sums.square().sum()) for sums in total) / num**2
+    if not small > 0:
+        return math.nan
+    noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
+    return noise / signal if signal > 0 else math.inf
 
 
 def to_labels(target: torch.Tensor) -> torch.Tensor:
@@ -254,6 +361,9 @@ def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[st
     with torch.no_grad():
         for args, target in batches:
             output = _tensor(model(*args))
+            if kind == "tokens":
+                output, target = output.reshape(-1, output.shape[-1]), target.flatten()
+                output, target = output[target >= 0], target[target >= 0]
             if kind == "regression" or kind == "unknown":
                 each = (output.reshape(target.shape) - target).double().square().flatten(1 if target.ndim > 1 else 0)
                 loss = each.reshape(len(target), -1).mean(1)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +15,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.core import InputError, RunError, check_number
+from thalweg.doctor._calls import intercept
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
-from thalweg.doctor._recording import LossCall, Pass, Passes, Recording, State, versions_of
+from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, State, versions_of
 
 #: loss functions of torch whose calls are seen
 _LOSSES = (
@@ -84,6 +86,7 @@ class Recorder:
         self._call: LossCall | None = None
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating = True, False, False
+        self._passes = 0
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -99,9 +102,9 @@ class Recorder:
         if isinstance(self.recording.criterion, nn.Module):
             undo.callback(self.recording.criterion.register_forward_hook(self._after_criterion).remove)
         for name in _LOSSES:
-            self._patch(F, name, self._seen_loss(name, getattr(F, name)))
+            undo.callback(intercept(getattr(F, name), partial(self._seen_loss, name)))
         for name in _CLIPS:
-            self._patch(nn.utils, name, self._seen_clip(name, getattr(nn.utils, name)))
+            undo.callback(intercept(getattr(nn.utils, name), partial(self._seen_clip, name)))
         self._patch(torch.Tensor, "backward", self._seen_backward(torch.Tensor.backward))
         self._patch(optimizer, "zero_grad", self._seen_zeroing(optimizer.zero_grad))
         self._patch(model, "zero_grad", self._seen_zeroing(model.zero_grad))
@@ -156,29 +159,30 @@ class Recorder:
             if not self._evaluating:
                 self._evaluating = True
                 self.recording.evaluations = []
+                self.recording.curve.append(Evaluation(step=self.recording.num_steps))
             self._note_evaluation(None, None)
 
     # ---- the loss
 
-    def _seen_loss(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-            value = function(input, target, *args, **kwargs)
-            if self._output is not None and isinstance(input, torch.Tensor):
-                if not torch.is_grad_enabled():
-                    self._note_evaluation(value, target, name)
-                elif value.requires_grad:
-                    if self._call is None or self._call.name != name or self._probe is not None:
-                        self._call = LossCall(
-                            name=name,
-                            options=_options(args, kwargs),
-                            head=head_between(input, self._output),
-                            inner=last_operations(self._output),
-                            shape=tuple(input.shape),
-                        )
-                    self._loss = value, target, self._call
+    def _seen_loss(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        value = function(*args, **kwargs)
+        given = dict(zip(("input", "target"), args, strict=False)) | kwargs
+        input, target = given.pop("input", None), given.pop("target", None)
+        if self._output is None or not isinstance(input, torch.Tensor):
             return value
-
-        return loss
+        if not torch.is_grad_enabled():
+            self._note_evaluation(value, target, name)
+        elif value.requires_grad:
+            if self._call is None or self._call.name != name or self._probe is not None:
+                self._call = LossCall(
+                    name=name,
+                    options=_options(args[2:], {key: v for key, v in given.items() if key in kwargs}),
+                    head=head_between(input, self._output),
+                    inner=last_operations(self._output),
+                    shape=tuple(input.shape),
+                )
+            self._loss = value, target, self._call
+        return value
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         call = None if self._loss is None else self._loss[2]
@@ -192,6 +196,9 @@ class Recorder:
                 return
             last = seen.pop()
             args, kwargs = last.args, last.kwargs
+            if isinstance(value, torch.Tensor) and value.ndim == 0:
+                self.recording.curve[-1].losses.append(value)
+                self.recording.curve[-1].rows.append(len(target) if isinstance(target, torch.Tensor) else 1)
         call = None if name is None else self._call
         seen.append(
             Pass(
@@ -200,7 +207,9 @@ class Recorder:
                 kwargs=kwargs,
                 target=target,
                 loss=value.detach() if isinstance(value, torch.Tensor) else None,
+                seen=None,
                 call=call,
+                zeroed=False,
                 random=None,
                 versions=versions_of(args, kwargs, target),
                 training=self._model.training,
@@ -223,12 +232,12 @@ class Recorder:
     def _before_backward(self, loss: torch.Tensor) -> None:
         recording, (args, kwargs) = self.recording, self._given
         recording.events += b"b"
-        if not self._zeroed and not self._kept:
+        if self._passes == 0 and not self._zeroed:
             self._kept = any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
         if self._loss is None and self._output is not None and (seen := loss_in_graph(loss, self._output)) is not None:
             self._call = seen[0]
             self._loss = loss, seen[1], seen[0]
-        value, (_, target, call) = loss.detach(), self._loss or (None, None, None)
+        value, (seen, target, call) = loss.detach(), self._loss or (None, None, None)
         self._step_loss = value if self._step_loss is None else self._step_loss + value
         recording.passes.add(
             Pass(
@@ -237,12 +246,15 @@ class Recorder:
                 kwargs=kwargs,
                 target=target,
                 loss=value,
+                seen=None if seen is None else seen.detach(),
                 call=call,
+                zeroed=self._zeroed,
                 random=self._random,
                 versions=versions_of(args, kwargs, target),
                 training=self._model.training,
             )
         )
+        self._zeroed, self._passes = False, self._passes + 1
         if self._draws is False:
             self._random = None
 
@@ -256,13 +268,10 @@ class Recorder:
 
         return seen
 
-    def _seen_clip(self, name: str, clip: Callable[..., Any]) -> Callable[..., Any]:
-        def seen(parameters: Any, *args: Any, **kwargs: Any) -> Any:
-            self.recording.events += b"c"
-            self.recording.clips[name] = (*args, *kwargs.values())
-            return clip(parameters, *args, **kwargs)
-
-        return seen
+    def _seen_clip(self, name: str, clip: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.recording.events += b"c"
+        self.recording.clips[name] = (args[1:], {key: value for key, value in kwargs.items() if key != "parameters"})
+        return clip(*args, **kwargs)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording = self.recording
@@ -279,7 +288,7 @@ class Recorder:
     def _after_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording = self.recording
         recording.events += b"s"
-        self._zeroed, self._kept, self._step_loss = False, False, None
+        self._passes, self._kept, self._step_loss = 0, False, None
         if self._probe is not None:
             begun, step = time.perf_counter(), recording.num_steps - 1
             recording.probes.append(self._probe.finish(step, self._gradients))

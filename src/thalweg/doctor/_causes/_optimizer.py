@@ -17,6 +17,8 @@ from thalweg.doctor._view import View
 _TOO_LONG = 0.4
 #: share of its size by which a step may change a weight matrix and still be a step
 _LEAP = 0.3
+#: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
+_LEARNT = 0.5
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
 #: clipping that leaves less than this of most gradients
@@ -58,25 +60,30 @@ def _parameters_not_in_optimizer(view: View) -> Finding | None:
     outside = [(name, p) for name, p in named if id(p) not in trained]
     got = {each.name for probe in recording.probes for each in probe.params if each.gradient}
     forgotten = [name for name, p in outside if p.requires_grad and (name in got or not recording.probes)]
+    if not forgotten:
+        return None
+    strangers = len(trained - {id(p) for _, p in named})
+    swapped = f" It holds {strangers} that the model does not have: a layer was replaced after it." if strangers else ""
+    return Finding(
+        cause="parameters_not_in_optimizer",
+        says=f"The optimizer does not know {_some(forgotten)}: they get gradients and stay as they are.{swapped}",
+        weight=1.0,
+        evidence=[f"{len(forgotten)} of {len(named)} parameters are in no group of the optimizer."],
+        remedies=[
+            Remedy(
+                says="Make the optimizer after the model is complete.",
+                change=Change(optimizer=_with_all),
+                after=f"optimizer = {type(recording.optimizer).__name__}(model.parameters(), ...)",
+            )
+        ],
+    )
+
+
+@cause("parameters_frozen", "parameters that are frozen as they were drawn")
+def _parameters_frozen(view: View) -> Finding | None:
+    recording = view.recording
+    named = list(recording.model.named_parameters())
     frozen = [name for name, p in named if not p.requires_grad]
-    if forgotten:
-        strangers = len(trained - {id(p) for _, p in named})
-        swapped = (
-            f" It holds {strangers} that the model does not have: a layer was replaced after it." if strangers else ""
-        )
-        return Finding(
-            cause="parameters_not_in_optimizer",
-            says=f"The optimizer does not know {_some(forgotten)}: they get gradients and stay as they are.{swapped}",
-            weight=1.0,
-            evidence=[f"{len(forgotten)} of {len(named)} parameters are in no group of the optimizer."],
-            remedies=[
-                Remedy(
-                    says="Make the optimizer after the model is complete.",
-                    change=Change(optimizer=_with_all),
-                    after=f"optimizer = {type(recording.optimizer).__name__}(model.parameters(), ...)",
-                )
-            ],
-        )
     if not frozen:
         return None
     share = sum(p.numel() for _, p in named if not p.requires_grad) / sum(p.numel() for _, p in named)
@@ -114,6 +121,8 @@ def _lr_too_high(view: View) -> Finding | None:
     learns = np.isfinite(losses).all() and np.median(tail) < 0.5 * (losses[0] if null is None else null)
     seen = [factors] if learns else [factors, view.first_factors]  # a start that went well did no harm
     middle = min((float(np.median(each)) for each in seen if each), default=math.nan)
+    if view.unlearnt() < _LEARNT:
+        middle = math.nan
     ratio = view.update_ratio()
     if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP:
         return None
@@ -201,12 +210,13 @@ def _clipping_too_tight(view: View) -> Finding | None:
     shares = [probe.clipped for probe in view.recording.probes if probe.clipped is not None]
     if not view.recording.clips or not shares or np.median(shares) > _TIGHT:
         return None
-    name, given = next(iter(view.recording.clips.items()))
+    name, (args, kwargs) = next(iter(view.recording.clips.items()))
+    given = ", ".join([*map(str, args), *(f"{key}={value}" for key, value in kwargs.items())])
     return Finding(
         cause="clipping_too_tight",
         says=f"Clipping leaves {np.median(shares):.2g} of the gradients: every step has the same small length.",
         weight=0.85,
-        evidence=[f"{name} with {given[0] if given else ''}; {len(shares)} steps were measured."],
+        evidence=[f"{name} with {given}; {len(shares)} steps were measured."],
         remedies=[Remedy(says="Do not clip, or at the usual norm.", change=Change(clip=False), before=f"{name}(...)")],
     )
 
@@ -224,11 +234,8 @@ def _decay_too_strong(view: View) -> Finding | None:
         pull = max(view.recording.rates[last.step]) * decay * norm / step if step > 0 else 0.0
     elif view.gradient_norm > 0:
         pull = decay * norm / view.gradient_norm
-    null, losses = view.null_loss(), view.losses
-    least = null if null is not None else losses[0]
-    end = float(np.median(losses[-max(3, len(losses) // 10) :]))
     # at the minimum of loss and penalty they balance, be the penalty ever so small; it harms where the loss stays high
-    if not (pull > _BALANCE and end > _UNLEARNT * least):
+    if not (pull > _BALANCE and view.unlearnt() > _UNLEARNT):
         return None
     start = _norm(p.norm for p in view.params(0) if p.gradient is not None)
     return Finding(
@@ -237,7 +244,7 @@ def _decay_too_strong(view: View) -> Finding | None:
         weight=0.88,
         evidence=[
             f"Its pull is {pull:.2g} times that of the loss; weights went from a norm of {start:.3g} to {norm:.3g}.",
-            f"The loss stays at {end:.3g}; the best constant answer has {least:.3g}.",
+            f"The loss stays at {view.unlearnt():.0%} of that of a constant answer.",
         ],
         remedies=[
             Remedy(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._causes._tuning import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._recording import LayerStats
 from thalweg.doctor._replay import Change, ModelChange
@@ -22,17 +23,21 @@ _FLAT = 0.25
 _DEAD = 0.4
 #: gradients of the first and the last layer further apart than this
 _APART = 1e3
+#: layers from which a network is deep, and growth of the signal from the first to the last one
+_DEEP, _GROWN = 4, 50.0
 
 
 @cause("zero_initialisation", "weights that all begin alike")
 def _zero_initialisation(view: View) -> Finding | None:
-    state = view.recording.states[0].model
+    state, end = view.recording.states[0].model, view.recording.states[-1].model
     alike = [
         name
         for name, p in view.recording.model.named_parameters()
         if p.ndim > 1 and p.numel() > 1 and name in state and bool((state[name] == state[name].flatten()[0]).all())
     ]
-    if not alike:
+    # one matrix of zeros among drawn ones learns to differ, as the last of a residual block or of an adapter does
+    copies = [n for n in alike if len(end[n]) > 1 and not is_adapter(n) and bool((end[n] == end[n][:1]).all())]
+    if not copies:
         return None
     value = float(state[alike[0]].flatten()[0])
     return Finding(
@@ -58,7 +63,7 @@ def _initial_weights_too_large(view: View) -> Finding | None:
     flat = [each for each in layers if each.kind in _SQUASHING and (each.slope or 0.0) < _FLAT * _steepest(each.kind)]
     fan = _fan_ratios(view)
     large = [name for name, ratio in fan.items() if ratio > 3.0]
-    if not large or (not flat and max(fan.values()) < 5.0):
+    if not large or (not flat and (max(fan.values()) < 5.0 or len(_weighted(view)) >= _DEEP)):
         return None
     worst = max(fan, key=lambda name: fan[name])
     evidence = [f"{worst}: standard deviation {fan[worst]:.1f} times that of He initialisation."]
@@ -125,7 +130,7 @@ def _dead_units(view: View) -> Finding | None:
 @cause("vanishing_gradients", "gradients that vanish on their way down")
 def _vanishing_gradients(view: View) -> Finding | None:
     first, last, ratio, depth = _gradient_ratio(view.layers(0))
-    if depth < 4 or not 0 <= ratio < 1 / _APART:
+    if depth < _DEEP or not 0 <= ratio < 1 / _APART:
         return None
     squashing = [each for each in view.layers(0) if each.kind in _SQUASHING]
     kind = squashing[0].kind if squashing else "the activations"
@@ -149,11 +154,11 @@ def _vanishing_gradients(view: View) -> Finding | None:
 
 @cause("exploding_signals", "signals that grow from layer to layer")
 def _exploding_signals(view: View) -> Finding | None:
-    layers = [each for each in view.layers(0) if each.kind in ("Linear", "Conv2d", "Conv1d")]
-    if len(layers) < 4 or not layers[0].rms_out > 0:
+    layers = _weighted(view)
+    if len(layers) < _DEEP or not layers[0].rms_out > 0:
         return None
     growth = layers[-1].rms_out / layers[0].rms_out
-    if not (growth > _APART or not math.isfinite(growth)):
+    if not (growth > _GROWN or not math.isfinite(growth)):
         return None
     each = growth ** (1 / (len(layers) - 1))
     return Finding(
@@ -171,6 +176,11 @@ def _exploding_signals(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _weighted(view: View) -> list[LayerStats]:
+    """Returns the layers with weights, at the first step."""
+    return [each for each in view.layers(0) if each.kind in ("Linear", "Conv2d", "Conv1d")]
 
 
 def _gradient_ratio(layers: Sequence[LayerStats]) -> tuple[str, str, float, int]:

@@ -58,12 +58,22 @@ def _softmax_before_cross_entropy(view: View) -> Finding | None:
     )
 
 
-@cause("classes_by_squared_error", "squared error on classes")
-def _classes_by_squared_error(view: View) -> Finding | None:
+@cause("sigmoid_with_squared_error", "squared error on probabilities")
+def _sigmoid_with_squared_error(view: View) -> Finding | None:
+    return _classes_by_squared_error(view, squashed=True)
+
+
+@cause("squared_error_on_logits", "squared error on the logits of classes")
+def _squared_error_on_logits(view: View) -> Finding | None:
+    return _classes_by_squared_error(view, squashed=False)
+
+
+def _classes_by_squared_error(view: View, *, squashed: bool) -> Finding | None:
     call = view.call
     if call is None or call.name not in ("mse_loss", "l1_loss") or view.kind not in ("classes", "binary"):
         return None
-    squashed = view.operations[:1] in (("sigmoid",), ("softmax",))
+    if squashed != (view.operations[:1] in (("sigmoid",), ("softmax",))):
+        return None
     says = (
         f"A {view.operations[0]} feeds a squared error on classes: where an answer is wrong and certain, there is "
         "hardly a gradient."
@@ -91,31 +101,41 @@ def _classes_by_squared_error(view: View) -> Finding | None:
 
 @cause("binary_loss_on_softmax", "binary cross-entropy after a softmax")
 def _binary_loss_on_softmax(view: View) -> Finding | None:
-    call, last = view.call, view.operations[:1]
-    if call is None or not call.name.startswith("binary_cross_entropy"):
-        return None
-    logits = call.name.endswith("logits")
-    if last == ("softmax",):
-        says = "Binary cross-entropy is applied to a softmax, whose outputs depend on one another."
-        after = "nn.CrossEntropyLoss()  # on the logits"
-        criterion = _nll_of_probabilities
-    elif last == ("sigmoid",) and logits:
-        says = "A sigmoid is applied before a loss that applies it again: gradients are flattened."
-        after = "nn.BCELoss()"
-        criterion = _nll_of_probabilities
-    else:
+    call = view.call
+    if call is None or not call.name.startswith("binary_cross_entropy") or view.operations[:1] != ("softmax",):
         return None
     return Finding(
-        cause="binary_loss_on_softmax" if last == ("softmax",) else "sigmoid_before_logits_loss",
-        says=says,
+        cause="binary_loss_on_softmax",
+        says="Binary cross-entropy is applied to a softmax, whose outputs depend on one another.",
         weight=1.0,
-        evidence=[f"{last[0]} is the last operation before {call.name}."],
+        evidence=[f"softmax is the last operation before {call.name}."],
         remedies=[
             Remedy(
-                says="Use the loss that fits the last operation.",
-                change=Change(criterion=criterion),
-                before="nn.BCEWithLogitsLoss()" if logits else "nn.BCELoss()",
-                after=after,
+                says="Use cross-entropy on the logits.",
+                change=Change(criterion=_nll_of_probabilities),
+                before="nn.BCEWithLogitsLoss()" if call.name.endswith("logits") else "nn.BCELoss()",
+                after="nn.CrossEntropyLoss()  # on the logits",
+            )
+        ],
+    )
+
+
+@cause("sigmoid_before_logits_loss", "a sigmoid before a loss that applies it")
+def _sigmoid_before_logits_loss(view: View) -> Finding | None:
+    call = view.call
+    if call is None or call.name != "binary_cross_entropy_with_logits" or view.operations[:1] != ("sigmoid",):
+        return None
+    return Finding(
+        cause="sigmoid_before_logits_loss",
+        says="A sigmoid is applied before a loss that applies it again: gradients are flattened.",
+        weight=1.0,
+        evidence=["sigmoid is the last operation before binary_cross_entropy_with_logits."],
+        remedies=[
+            Remedy(
+                says="Leave the sigmoid out, or use the loss of probabilities.",
+                change=Change(criterion=_nll_of_probabilities),
+                before="nn.BCEWithLogitsLoss()",
+                after="nn.BCELoss()",
             )
         ],
     )

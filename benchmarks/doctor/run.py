@@ -1,0 +1,105 @@
+"""Does the doctor name the fault, is its remedy proven, and does it leave healthy loops in peace?
+
+python benchmarks/doctor/run.py                         # all cases, going on where it was stopped
+python benchmarks/doctor/run.py --share 0.05 --out ""   # a twentieth of them
+python benchmarks/doctor/run.py --split tuned --only lr_too_high --out "" --verbose
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from cases import Case, cases  # noqa: E402
+from score import claims, summary  # noqa: E402
+
+
+def work(case: Case, tool: str, seconds: float) -> dict[str, Any]:
+    """Returns what a tool said of a case."""
+    import torch
+    from rivals import TOOLS
+
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    try:
+        found = TOOLS[tool](case, seconds)
+    except Exception:
+        found = {"error": traceback.format_exc(limit=-3)}
+    return {**case.to_json(), "tool": tool, **found, "seconds": round(time.perf_counter() - begun, 3)}
+
+
+def chosen(given: argparse.Namespace) -> Iterator[Case]:
+    for case in cases():
+        place = int(hashlib.sha256(case.name.encode()).hexdigest()[:8], 16) / 16**8
+        if place < given.share and given.split in ("all", case.split) and (not given.only or case.fault in given.only):
+            yield case
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tools", nargs="+", default=["thalweg"], help="thalweg and rivals that are installed")
+    parser.add_argument("--only", nargs="*", help="faults; 'healthy' for those without")
+    parser.add_argument("--split", default="all", choices=["all", "tuned", "other", "apart"])
+    parser.add_argument("--share", type=float, default=1.0, help="of the cases, the same ones every time")
+    parser.add_argument("--proof", type=float, default=2.0, help="seconds for the forks of a case; 0 for no proof")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--out", default=str(HERE.parent / "results" / "doctor.json"))
+    parser.add_argument("--lines", default=str(HERE.parent / "results" / "doctor_cases.jsonl"), help="a line a case")
+    parser.add_argument("--verbose", action="store_true", help="tell the cases that went wrong")
+    given = parser.parse_args()
+    if given.only:
+        given.only = ["" if name == "healthy" else name for name in given.only]
+    lines = Path(given.lines) if given.out else None
+    known = [json.loads(line) for line in lines.read_text().splitlines()] if lines and lines.exists() else []
+    done = {(each["tool"], Case(**{key: each[key] for key in ("fault", "data", "model", "seed")})) for each in known}
+    todo = [(case, tool) for case in chosen(given) for tool in given.tools if (tool, case) not in done]
+    print(f"{len(todo)} to run, {len(done)} known", flush=True)
+    found = list(known)
+    with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+        for number, each in enumerate(
+            pool.map(work, *zip(*todo, strict=True), [given.proof] * len(todo)) if todo else []
+        ):
+            found.append(each)
+            if lines:
+                with lines.open("a") as file:
+                    file.write(json.dumps(each) + "\n")
+            if given.verbose:
+                _tell(each)
+            if number % 50 == 49:
+                print(f"{number + 1} of {len(todo)}", flush=True)
+    report = summary(found)
+    print(json.dumps(report["tools"], indent=1))
+    failed = [text for text, holds in claims(report).items() if not holds]
+    for text, holds in claims(report).items():
+        print(f"{'holds' if holds else 'FAILS'}: {text}")
+    if given.out:
+        from machine import hardware, today, versions, write_result
+
+        about = {"date": today(), "hardware": hardware(), "versions": versions("torch", "numpy", "scikit-learn")}
+        write_result(Path(given.out), {**about, **report, "claims": claims(report)})
+    return 1 if failed else 0
+
+
+def _tell(each: dict[str, Any]) -> None:
+    names = [name for name, _ in each.get("findings", [])]
+    if "error" in each:
+        print(each["fault"], each["data"], each["model"], each["seed"], each["error"], flush=True)
+    elif names[:1] != ([each["fault"]] if each["fault"] else []):
+        print(each["fault"] or "healthy", each["data"], each["model"], each["seed"], each["findings"], flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

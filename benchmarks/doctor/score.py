@@ -1,0 +1,90 @@
+"""Scores: exact cause at rank 1 and 3, proven remedies, false alarms; intervals over clusters of cases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+#: share of the faults that are named first, and among the first three; of remedies that are proven; alarms of 100 loops
+RANK_1, RANK_3, PROVEN, ALARMS = 0.85, 0.95, 0.9, 2.0
+#: faults without a remedy that training could show
+NO_PROOF = ("shuffled_labels", "rows_in_both_splits", "leaking_feature", "missing_eval", "labels_off_by_one")
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the figures of every tool, in all and by split and fault."""
+    tools: dict[str, Any] = {}
+    for tool in dict.fromkeys(each["tool"] for each in found):
+        own = [each for each in found if each["tool"] == tool]
+        tools[tool] = {
+            "all": _figures(own),
+            **{split: _figures([e for e in own if _split(e) == split]) for split in ("tuned", "other", "apart")},
+        }
+    faults = {
+        fault: {
+            tool: _figures([e for e in found if e["fault"] == fault and e["tool"] == tool], short=True)
+            for tool in tools
+        }
+        for fault in dict.fromkeys(each["fault"] for each in found)
+        if fault
+    }
+    return {"tools": tools, "faults": faults}
+
+
+def claims(report: dict[str, Any]) -> dict[str, bool]:
+    """Returns what was to be shown, and whether it was."""
+    found: dict[str, bool] = {}
+    for split, figures in report["tools"].get("thalweg", {}).items():
+        if "rank 1" in figures:
+            found[f"{split}: the exact cause is first in at least {RANK_1:.0%}"] = figures["rank 1"]["share"] >= RANK_1
+            found[f"{split}: it is among the first three in at least {RANK_3:.0%}"] = (
+                figures["rank 3"]["share"] >= RANK_3
+            )
+        if "proven" in figures:
+            found[f"{split}: a remedy is proven for at least {PROVEN:.0%}"] = figures["proven"]["share"] >= PROVEN
+        if "alarms" in figures:
+            found[f"{split}: at most {ALARMS:g} alarms in 100 healthy loops"] = (
+                100 * figures["alarms"]["share"] <= ALARMS
+            )
+    return found
+
+
+def _split(each: dict[str, Any]) -> str:
+    from cases import Case
+
+    return Case(**{key: each[key] for key in ("fault", "data", "model", "seed")}).split
+
+
+def _figures(found: list[dict[str, Any]], *, short: bool = False) -> dict[str, Any]:
+    faulty = [each for each in found if each["fault"]]
+    healthy = [each for each in found if not each["fault"]]
+    names = {id(each): [name for name, _ in each.get("findings", [])] for each in found}
+    report: dict[str, Any] = {}
+    if faulty:
+        report["rank 1"] = _share(faulty, [names[id(e)][:1] == [e["fault"]] for e in faulty])
+        report["rank 3"] = _share(faulty, [e["fault"] in names[id(e)][:3] for e in faulty])
+        open_ = [e for e in faulty if e["fault"] not in NO_PROOF and "proven" in e]
+        if any(e.get("tried") for e in open_):
+            report["proven"] = _share(open_, [e["fault"] in e["proven"] for e in open_])
+    if healthy:
+        report["alarms"] = _share(healthy, [bool(names[id(e)]) for e in healthy])
+    errors = sum("error" in each for each in found)
+    if errors:
+        report["errors"] = errors
+    if not short and found:
+        report["median seconds"] = float(np.median([each["seconds"] for each in found]))
+    return report
+
+
+def _share(cases: list[dict[str, Any]], hits: list[bool]) -> dict[str, Any]:
+    """Returns a share with the interval of a bootstrap over clusters (fault, data and network), 95%."""
+    clusters: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    for case, hit in zip(cases, hits, strict=True):
+        clusters[case["fault"], case["data"], case["model"]].append(hit)
+    sums = np.array([(sum(each), len(each)) for each in clusters.values()], float)
+    drawn = sums[np.random.default_rng(0).integers(0, len(sums), (2_000, len(sums)))].sum(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    share = sum(hits) / len(hits)
+    return {"share": round(share, 4), "low": round(float(low), 4), "high": round(float(high), 4), "cases": len(hits)}

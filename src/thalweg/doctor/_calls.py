@@ -1,0 +1,53 @@
+"""Calls of a function that is known under many names: `from torch.nn.functional import cross_entropy` binds one."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+#: what is called in place of the original, and under which name the code of the function finds it
+Seen = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+_NAME = "_thalweg_seen"
+
+
+def intercept(function: Any, seen: Seen) -> Callable[[], None]:
+    """Lets `seen(original, args, kwargs)` answer for a function, whoever calls it by whatever name.
+
+    The code of the function is replaced, not the name in its module. Returns what undoes it.
+
+    Args:
+        function: Written in Python.
+        seen: Is given the original, and what it was called with.
+
+    Example:
+        >>> from math import fsum
+        >>> def area(a, b=2):
+        ...     return a * b
+        >>> other = area
+        >>> undo = intercept(area, lambda original, args, kwargs: -original(*args, **kwargs))
+        >>> other(3), area(3, b=1)
+        (-6, -3)
+        >>> undo()
+        >>> other(3)
+        6
+    """
+    code, defaults, named = function.__code__, function.__defaults__, function.__kwdefaults__
+    original = types.FunctionType(code, function.__globals__, function.__name__, defaults, function.__closure__)
+    original.__kwdefaults__ = named
+    place = f"{_NAME}_{function.__name__}"
+    function.__globals__[place] = lambda args, kwargs: seen(original, args, kwargs)
+    free = ", ".join(code.co_freevars)  # code may be exchanged for such that closes over as many names
+    space: dict[str, Any] = {}
+    text = (
+        f"def make({free}):\n def called(*args, **kwargs):\n  ({free})\n  return {place}(args, kwargs)\n return called"
+    )
+    exec(text, function.__globals__, space)
+    function.__code__ = space["make"](*code.co_freevars).__code__
+    function.__defaults__, function.__kwdefaults__ = None, None
+
+    def undo() -> None:
+        function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, named
+        del function.__globals__[place]
+
+    return undo

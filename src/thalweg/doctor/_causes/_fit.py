@@ -1,0 +1,99 @@
+"""Causes in how closely the model fits: too closely, or held back."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._view import View
+
+#: by how much the loss of the evaluation rose since it was least, and the share of steps since then
+_ROSE, _SINCE = 1.25, 0.25
+#: that rise as a share of the loss of the best constant answer, at least
+_WORTH = 0.2
+#: loss of training over that of evaluation, at most
+_BELOW = 0.5
+#: the same of rows that are known by heart, and the share of a constant answer's loss at which the evaluation then is
+_BY_HEART, _UNLEARNT_HELD = 0.05, 0.3
+#: a share of units that is dropped, and a share of what knows nothing at which the loss stays
+_DROPPED, _UNLEARNT = 0.6, 0.5
+
+
+@cause("overfitting", "overfitting")
+def _overfitting(view: View) -> Finding | None:
+    curve = [(each.step, each.loss) for each in view.recording.curve if each.rows]
+    null = view.null_loss()
+    if len(curve) < 4 or null is None:
+        return None
+    steps, losses = np.array([step for step, _ in curve]), np.array([loss for _, loss in curve])
+    if not np.isfinite(losses).all():
+        return None
+    best, end = int(losses.argmin()), float(np.median(losses[-max(1, len(losses) // 10) :]))
+    training = view.training_loss
+    since = 1 - steps[best] / view.recording.num_steps
+    rose = end > max(_ROSE * losses[best], losses[best] + _WORTH * null) and training < _BELOW * end
+    by_heart = training < _BY_HEART * end and end > _UNLEARNT_HELD * null and end > losses[best]
+    if since < _SINCE or not (rose or by_heart):
+        return None
+    numbers = sum(p.numel() for p in view.recording.model.parameters())
+    rows = 0 if view.rows is None else len(view.rows)
+    evidence = [
+        f"Loss of your evaluation: {losses[best]:.3g} at step {steps[best]:,}, {end:.3g} in the end; of the training "
+        f"rows {training:.3g}."
+    ]
+    if rows:
+        evidence.append(f"{numbers:,} parameters learn from {rows:,} distinct rows.")
+    return Finding(
+        cause="overfitting",
+        says=f"The model overfits: since step {steps[best]:,} it learns its rows by heart.",
+        weight=0.75,  # other faults make a model overfit too
+        evidence=evidence,
+        remedies=[
+            Remedy(
+                says=f"Stop at step {steps[best]:,}, where the loss of the evaluation was least.",
+                change=Change(length=lambda num: min(num, int(steps[best]))),
+                after="if valid_loss < best: best, kept = valid_loss, copy.deepcopy(model.state_dict())",
+            )
+        ],
+    )
+
+
+@cause("dropout_too_strong", "dropout that is too strong")
+def _dropout_too_strong(view: View) -> Finding | None:
+    parts = {
+        name: part.p
+        for name, part in view.recording.model.named_modules()
+        if isinstance(part, _DropoutNd) and part.p >= _DROPPED
+    }
+    if not parts or not view.passes or not view.passes[-1].training or view.unlearnt() < _UNLEARNT:
+        return None
+    name = max(parts, key=lambda key: parts[key])
+    return Finding(
+        cause="dropout_too_strong",
+        says=f"Dropout of {parts[name]:g} leaves too little of {name} to learn from.",
+        weight=0.88,
+        evidence=[
+            f"The loss of training stays at {view.unlearnt():.0%} of that of a constant answer; the same rows without "
+            f"dropout have a loss of {view.training_loss:.3g}, with it {float(np.median(view.losses[-20:])):.3g}."
+        ],
+        remedies=[
+            Remedy(
+                says="Try a dropout of 0.1.",
+                change=Change(model=_dropout(0.1)),
+                before=f"nn.Dropout({parts[name]:g})",
+                after="nn.Dropout(0.1)",
+            )
+        ],
+    )
+
+
+def _dropout(share: float) -> ModelChange:
+    def change(model: nn.Module, given: object) -> None:
+        for part in model.modules():
+            if isinstance(part, _DropoutNd):
+                part.p = min(part.p, share)
+
+    return change

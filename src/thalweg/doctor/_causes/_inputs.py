@@ -1,0 +1,328 @@
+"""Causes in the inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._replay import Batch, Change
+from thalweg.doctor._rows import Rows
+from thalweg.doctor._view import View
+
+#: a standard deviation of the inputs beyond this, or standard deviations of columns so far apart
+_LARGE, _APART = 5.0, 30.0
+#: means of so many standard deviations, and a gradient whose steepest direction is so much steeper for it
+_OFF, _STEEPER = 2.0, 10.0
+#: share of columns that are constant
+_CONSTANT = 0.1
+#: shift between training and evaluation in standard deviations, and ratio of these
+_SHIFT, _RATIO = 0.5, 1.5
+_ROWS = 2_000
+
+
+@cause("unscaled_inputs", "inputs that are not scaled")
+def _unscaled_inputs(view: View) -> Finding | None:
+    x = view.inputs
+    if x is None or not x.is_floating_point() or x.ndim < 2:
+        return None
+    flat = x.flatten(1).double() if x.ndim == 2 else x.transpose(0, 1).flatten(1).T.double()
+    flat = flat[:, flat.isfinite().all(0)]
+    spread, middle = flat.std(0), flat.mean(0)
+    varying = spread > 0
+    if not bool(varying.any()):
+        return None
+    rms = float(flat.std())
+    # columns that are small beside the others do no harm: they hardly count
+    apart = float(torch.quantile(spread[varying], 0.95) / spread[varying].median().clamp_min(1e-12))
+    small = 0 < float(spread.max()) < 0.02
+    if rms <= _LARGE and apart <= _APART and not small:
+        return None
+    evidence = [f"Standard deviation of the inputs {rms:.3g}; the first layer expects about 1."]
+    if apart > _APART:
+        evidence.append(f"The largest columns have {apart:.0f} times the standard deviation of the median one.")
+    scale, shift = spread.clamp_min(1e-8), middle
+    if x.ndim > 2 or flat.shape[1] > 64:
+        scale, shift = flat.std().expand_as(scale), flat.mean().expand_as(middle)
+    change = _scaling(shift.to(x.dtype), scale.to(x.dtype), images=x.ndim > 2)
+    return Finding(
+        cause="unscaled_inputs",
+        says="Inputs are far from mean 0 and variance 1: one learning rate cannot fit all weights.",
+        weight=min(0.92, 0.7 + 0.1 * math.log10(max(rms, apart / 6, 1.0))) if not small else 0.7,
+        evidence=evidence,
+        remedies=[
+            Remedy(
+                says="Subtract the mean of the training inputs and divide by their standard deviation.",
+                change=_inputs(change),
+                before="output = model(x)",
+                after="output = model((x - mean) / std)",
+            )
+        ],
+    )
+
+
+@cause("off_centre_inputs", "inputs that are not centred")
+def _off_centre_inputs(view: View) -> Finding | None:
+    x = _varying(view.rows)
+    if x is None:
+        return None
+    middle, spread = x.mean(0), x.std(0)
+    off = float(np.median(np.abs(middle) / spread))
+    if off < _OFF:
+        return None
+    steeper = _steepest(x) / _steepest(x - middle)
+    if steeper < _STEEPER:
+        return None
+    shift = torch.from_numpy(view.rows.x.mean(0)) if view.rows is not None else torch.zeros(1)
+
+    def centred(inputs: torch.Tensor) -> torch.Tensor:
+        return inputs - shift.to(inputs.dtype).view(inputs.shape[1:])
+
+    return Finding(
+        cause="off_centre_inputs",
+        says="Inputs are not centred: all weights of a unit are pushed the same way, and steps must be short for it.",
+        weight=min(0.9, 0.75 + 0.05 * math.log10(steeper)),
+        evidence=[
+            f"Means are {off:.1f} standard deviations from 0 (median of the columns).",
+            f"The steepest direction of the first layer is {steeper:.0f} times as steep as with centred inputs, so the "
+            "longest stable step is as much shorter.",
+        ],
+        remedies=[
+            Remedy(
+                says="Subtract the mean of the training inputs.",
+                change=_inputs(centred),
+                before="output = model(x)",
+                after="output = model(x - mean)",
+            )
+        ],
+    )
+
+
+@cause("broken_features", "inputs that are broken")
+def _broken_features(view: View) -> Finding | None:
+    rows, held = view.rows, view.held_rows
+    if rows is None or len(rows) < 20 or rows.x.shape[1] < 2:
+        return None
+    x = rows.some(_ROWS).x
+    known = np.isfinite(x).all(0)
+    still = known & (np.ptp(np.where(known, x, 0.0), axis=0) == 0)
+    evidence, weight, remedies = [], 0.0, []
+    if held is not None and held.x.shape[1] == x.shape[1] and len(held) >= 20:
+        moves = np.ptp(held.x, axis=0) > 0
+        apart = np.flatnonzero(known & np.isfinite(held.x).all(0) & (still == moves))
+        apart = apart[_often(x, held.x, apart)]
+        if len(apart) > 0:
+            evidence.append(
+                f"Columns that are constant in training but not in evaluation, or the reverse: {_first(apart)}."
+            )
+            weight = 0.93
+    if still.mean() >= _CONSTANT and not _is_border(still):
+        evidence.append(f"{int(still.sum())} of {len(still)} columns are constant: {_first(np.flatnonzero(still))}.")
+        weight = max(weight, min(0.9, 0.7 + float(still.mean())))
+    marks = _marks(x)
+    if marks:
+        named = ", ".join(f"column {j} ({value:g} in {share:.0%} of the rows)" for j, value, share in marks[:3])
+        evidence.append(f"A number far from all others comes again and again: {named}.")
+        weight = max(weight, 0.92)
+        remedies.append(
+            Remedy(
+                says="Replace this number, which stands for a missing one, by the mean of the others.",
+                change=_inputs(_filled(x, marks)),
+                after="x = torch.where(x == mark, mean, x)",
+            )
+        )
+    if not evidence:
+        return None
+    remedies.append(
+        Remedy(says="Look at where these columns come from; leave out those that hold nothing.", change=Change())
+    )
+    return Finding(
+        cause="broken_features",
+        says="Some columns of the inputs hold nothing, or a mark in place of a number.",
+        weight=weight,
+        evidence=evidence,
+        remedies=remedies,
+    )
+
+
+@cause("preprocessing_differs", "an evaluation whose inputs are prepared in another way")
+def _preprocessing_differs(view: View) -> Finding | None:
+    rows, held = view.rows, view.held_rows
+    if rows is None or held is None or len(held) < 20 or held.x.shape[1] != rows.x.shape[1]:
+        return None
+    x, other = rows.some(_ROWS).x.astype(np.float64), held.some(_ROWS).x.astype(np.float64)
+    known = np.isfinite(x).all(0) & np.isfinite(other).all(0)
+    a, b = x.std(0), other.std(0)
+    both = np.sqrt((a**2 + b**2) / 2)
+    used = known & (both > 1e-6 * (both[known].max() if known.any() else 1.0))
+    if not used.any():
+        return None
+    apart = (x.mean(0) - other.mean(0))[used] / both[used]
+    chance = 1 / len(x) + 1 / len(other)
+    shift = math.sqrt(max(float(np.mean(apart**2)) - 4 * chance, 0.0))
+    same = used & (a > 0) & (b > 0)
+    ratio = math.exp(float(np.median(np.log(b[same] / a[same])))) if same.any() else 1.0
+    if shift < _SHIFT and 1 / _RATIO < ratio < _RATIO:
+        return None
+    scale = np.where(same, a / np.where(b > 0, b, 1.0), 1.0)
+    mean_a, mean_b = x.mean(0), other.mean(0)
+
+    def as_trained(batch: Batch) -> Batch:
+        inputs = batch[0][0]
+        shape = inputs.shape[1:]
+        m, s, o = (torch.from_numpy(v).to(inputs.dtype).view(shape) for v in (mean_a, scale, mean_b))
+        return ((inputs - o) * s + m, *batch[0][1:]), batch[1]
+
+    return Finding(
+        cause="preprocessing_differs",
+        says="Inputs of the evaluation are not distributed as those of training: they were prepared in another way.",
+        weight=0.95,
+        evidence=[
+            f"Means differ by {shift:.2g} standard deviations (root mean square over the columns, beyond chance); "
+            f"standard deviations in evaluation are {ratio:.2g} times those in training (median).",
+            f"Training: mean {mean_a[used].mean():.3g}, standard deviation {x[:, used].std():.3g}. "
+            f"Evaluation: {mean_b[used].mean():.3g} and {other[:, used].std():.3g}.",
+        ],
+        remedies=[
+            Remedy(
+                says="Prepare both alike, with the numbers of the training rows.",
+                change=Change(held_out=as_trained),
+                before="x_valid = (x_valid - x_valid.mean()) / x_valid.std()",
+                after="x_valid = (x_valid - x_train.mean()) / x_train.std()",
+            )
+        ],
+    )
+
+
+@cause("not_finite_inputs", "inputs that are not finite")
+def _not_finite_inputs(view: View) -> Finding | None:
+    bad = 0
+    for each in view.passes:
+        values = [v for v in (*each.args, each.target) if isinstance(v, torch.Tensor) and v.is_floating_point()]
+        bad += any(not bool(v.isfinite().all()) for v in values)
+    if not bad:
+        return None
+    return Finding(
+        cause="not_finite_inputs",
+        says="Batches hold numbers that are not finite: one step on them spoils all weights.",
+        weight=1.0,
+        evidence=[f"{bad} of {len(view.passes)} batches that were kept."],
+        remedies=[
+            Remedy(
+                says="Leave these rows out, or fill them in.",
+                change=Change(batches=_finite_rows),
+                after="x = torch.nan_to_num(x)",
+            )
+        ],
+    )
+
+
+def _varying(rows: Rows | None) -> np.ndarray | None:
+    """Returns the columns of some rows that are finite and vary, in float64."""
+    if rows is None or len(rows) < 8:
+        return None
+    x = rows.some(_ROWS).x.astype(np.float64)
+    x = x[:, np.isfinite(x).all(0)]
+    x = x[:, x.std(0) > 1e-8 * max(1e-30, float(np.abs(x).max(initial=0.0)))]
+    return x if x.shape[1] > 0 else None
+
+
+def _steepest(x: np.ndarray, rounds: int = 30) -> float:
+    """Returns the largest eigenvalue of X'X / n, by the power method."""
+    v = np.ones(x.shape[1]) + np.linspace(0, 1, x.shape[1])
+    size = 0.0
+    for _ in range(rounds):
+        v = x.T @ (x @ v) / len(x)
+        size = float(np.linalg.norm(v))
+        v /= max(size, 1e-300)
+    return max(size, 1e-300)
+
+
+def _is_border(still: np.ndarray) -> bool:
+    """Whether columns are pixels of a square image, and those that never change lie at its border."""
+    side = math.isqrt(len(still))
+    if side < 6 or side * side != len(still):
+        return False
+    rows, columns = np.divmod(np.flatnonzero(still), side)
+    depth = np.minimum(np.minimum(rows, columns), side - 1 - np.maximum(rows, columns))
+    return float(np.mean(depth < side / 4)) > 0.8
+
+
+def _often(x: np.ndarray, held: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Whether the constant of a column in one set is so rare in the other that chance does not explain it."""
+    found = []
+    for j in columns:
+        still, moving = (x, held) if np.ptp(x[:, j]) == 0 else (held, x)
+        found.append(np.mean(moving[:, j] != still[0, j]) * len(still) > 10)
+    return np.array(found, bool)
+
+
+def _marks(x: np.ndarray) -> list[tuple[int, float, float]]:
+    """Returns (column, value, share of rows) of values at one end, far from the rest, that come again and again."""
+    found, usual = [], float(np.median(np.nanstd(x, axis=0)))
+    for j in range(x.shape[1]):
+        column = x[:, j][np.isfinite(x[:, j])]
+        values, counts = np.unique(column, return_counts=True)
+        if len(values) < 2:
+            continue
+        for end, inner, outer in ((0, 1, -1), (-1, -2, 0)):
+            share, rest = counts[end] / len(column), abs(values[inner] - values[outer])
+            gap = abs(values[end] - values[inner])
+            if counts[end] >= 3 and 0.01 <= share <= 0.5 and gap > 5 * rest and (len(values) >= 12 or gap > 20 * usual):
+                found.append((j, float(values[end]), float(share)))
+    return found
+
+
+def _filled(x: np.ndarray, marks: Sequence[tuple[int, float, float]]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Puts the mean of the other values in the place of marks, and spreads these to a standard deviation of 1."""
+    parts = []
+    for j, mark, _ in marks:
+        rest = x[x[:, j] != mark, j]
+        parts.append((j, mark, float(rest.mean()), float(rest.std()) or 1.0))
+
+    def change(inputs: torch.Tensor) -> torch.Tensor:
+        flat = inputs.flatten(1).clone()
+        for j, mark, middle, spread in parts:
+            column = flat[:, j]
+            flat[:, j] = torch.where(column == mark, torch.zeros_like(column), (column - middle) / spread)
+        return flat.view(inputs.shape)
+
+    return change
+
+
+def _first(places: np.ndarray) -> str:
+    more = f" and {len(places) - 8} more" if len(places) > 8 else ""
+    return ", ".join(map(str, places[:8].tolist())) + more
+
+
+def _inputs(change: Callable[[torch.Tensor], torch.Tensor]) -> Change:
+    """Returns what changes the inputs of training and of evaluation alike."""
+    return Change(
+        batches=lambda batches: [((change(args[0]), *args[1:]), y) for args, y in batches],
+        held_out=lambda batch: ((change(batch[0][0]), *batch[0][1:]), batch[1]),
+    )
+
+
+def _scaling(shift: torch.Tensor, scale: torch.Tensor, *, images: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+    def change(x: torch.Tensor) -> torch.Tensor:
+        if images:
+            view = (1, -1, *([1] * (x.ndim - 2)))
+            return (x - shift.view(view)) / scale.view(view)
+        return (x - shift) / scale
+
+    return change
+
+
+def _finite_rows(batches: Sequence[Batch]) -> Sequence[Batch]:
+    found = []
+    for args, target in batches:
+        fine = torch.ones(len(target), dtype=torch.bool)
+        for value in (*args, target):
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                fine &= value.isfinite().flatten(1).all(1) if value.ndim > 1 else value.isfinite()
+        if bool(fine.any()):
+            found.append((tuple(v[fine] for v in args), target[fine]))
+    return found

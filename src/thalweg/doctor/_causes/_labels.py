@@ -1,0 +1,225 @@
+"""Causes in the labels, and in what rows of training and evaluation share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._reference import FEWEST, rank_correlation
+from thalweg.doctor._replay import Batch, Change, Criterion
+from thalweg.doctor._rows import keys_of
+from thalweg.doctor._view import View, to_labels
+
+#: a relation of inputs and targets that is surely below this is none
+_NO_RELATION = 0.1
+#: rows of which the reference is surest; the share of them whose label it denies, at least; and how flat that share is
+_SUREST, _DENIED, _FLAT = 0.4, 0.1, 0.6
+#: share of evaluation rows that training saw
+_SHARED = 0.02
+#: a single input that tells the labels, and what the next best one may tell at most
+_TELLS, _NEXT = 0.995, 0.97
+_COLUMNS = 200
+
+
+@cause("shuffled_labels", "labels that do not belong to their rows")
+def _shuffled_labels(view: View) -> Finding | None:
+    known = view.reference
+    if known is None:
+        return None
+    relation, error = known.relation()
+    if relation + 2 * error > _NO_RELATION:
+        return None
+    return Finding(
+        cause="shuffled_labels",
+        says="Targets have nothing to do with their inputs: rows and labels have lost one another.",
+        weight=0.94,
+        evidence=[
+            f"A random forest, asked about {len(known.rows):,} rows that it did not see, does as well as chance "
+            f"(area under the curve {0.5 + relation:.2f}, chance {0.5:g} +- {2 * error:.2f})."
+            if known.labels is not None
+            else f"A random forest, asked about {len(known.rows):,} rows that it did not see, has a rank correlation "
+            f"of {2 * relation:.2f} with the targets (chance 0 +- {4 * error:.2f})."
+        ],
+        remedies=[
+            Remedy(
+                says="Look for the place where inputs and labels are ordered apart, and order both alike.",
+                change=Change(),
+                after="order = torch.randperm(len(x))\nx, y = x[order], y[order]",
+            )
+        ],
+    )
+
+
+@cause("label_noise", "wrong labels")
+def _label_noise(view: View) -> Finding | None:
+    known = view.reference
+    if known is None or known.labels is None:
+        return None
+    labels, wrong, sure = known.labels, known.answers.argmax(1) != known.labels, known.answers.max(1)
+    order = np.argsort(-sure, kind="stable")
+    most = order[: max(20, int(_SUREST * len(order)))]
+    denied = float(wrong[most].mean())
+    surest = float(wrong[most[: len(most) // 2]].mean())
+    least = _wilson_low(int(wrong[most].sum()), len(most))
+    guess = 1 - float(np.bincount(labels).max()) / len(labels)  # error of the most frequent class
+    # where classes overlap, the surest answers are right; where labels were changed, sureness does not help
+    if least < _DENIED or surest < _FLAT * denied or denied > 0.75 * guess:
+        return None
+    own = known.answers[np.arange(len(labels)), labels]
+    suspects = np.flatnonzero(wrong)[np.argsort((own - sure)[wrong], kind="stable")]
+    keys = set(known.rows.keys[suspects].tolist())
+    return Finding(
+        cause="label_noise",
+        says=f"About {denied:.0%} of the labels are wrong.",
+        weight=0.9,
+        evidence=[
+            f"Of the {len(most)} rows of which a random forest is surest, asked about rows that it did not see, "
+            f"it denies the label of {denied:.0%}.",
+            f"{len(suspects)} of {len(labels):,} rows are suspect; `Finding.rows` lists them, the worst first.",
+        ],
+        remedies=[
+            Remedy(
+                says="Look at these rows, and leave them out or label them anew.",
+                change=Change(batches=_without(keys)),
+                after="keep = [i for i in range(len(data)) if i not in suspects]",
+            )
+        ],
+        rows=tuple(known.places[suspects].tolist()),
+    )
+
+
+@cause("rows_in_both_splits", "rows of the evaluation that training saw")
+def _rows_in_both_splits(view: View) -> Finding | None:
+    rows, held = view.rows, view.held_rows
+    if rows is None or held is None or len(held) < 20:
+        return None
+    seen = np.isin(held.keys, rows.keys)
+    # data that repeat themselves do so in every split
+    inside = 1 - len(np.unique(held.keys)) / len(held)
+    if seen.mean() < max(_SHARED, 3 * inside):
+        return None
+    return Finding(
+        cause="rows_in_both_splits",
+        says=f"{seen.mean():.0%} of the rows that you evaluate on were trained on: the evaluation flatters.",
+        weight=0.96,
+        evidence=[f"{int(seen.sum()):,} of {len(held):,} evaluation rows equal a training row, number by number."],
+        remedies=[
+            Remedy(
+                says="Remove duplicates before the data are split.",
+                change=Change(),
+                after="data = data.drop_duplicates()",
+            )
+        ],
+    )
+
+
+@cause("leaking_feature", "an input that tells the target")
+def _leaking_feature(view: View) -> Finding | None:
+    rows = view.rows
+    if rows is None or len(rows) < FEWEST or rows.x.shape[1] > _COLUMNS or rows.x.shape[1] < 2:
+        return None
+    rows = rows.some(2_000)
+    labels = view.labels_of(rows)
+    told = np.array([_tells(rows.x[:, j], labels, rows.y) for j in range(rows.x.shape[1])])
+    first, second = np.argsort(-told)[:2]
+    if not (told[first] >= _TELLS and told[second] <= _NEXT):
+        return None
+    what = "accuracy" if labels is not None else "rank correlation"
+    return Finding(
+        cause="leaking_feature",
+        says=f"Column {first} of the inputs tells the target by itself: it may not be known when you predict.",
+        weight=0.93,
+        evidence=[f"Alone it reaches {what} {told[first]:.3f}; the next best column {told[second]:.3f}."],
+        remedies=[
+            Remedy(
+                says="Ask where this column comes from; leave it out if it follows from the target.",
+                change=Change(),
+                after=f"x = np.delete(x, {first}, axis=1)",
+            )
+        ],
+    )
+
+
+@cause("class_collapse", "one class for every row")
+def _class_collapse(view: View) -> Finding | None:
+    y = view.labels
+    if y is None or not view.training or not np.isfinite(view.losses).all():
+        return None
+    output = view.outputs(view.training[-16:])
+    labels = torch.cat([to_labels(target) for _, target in view.training[-16:]])
+    if output.ndim == 2 and output.shape[1] > 1:
+        answers = output.argmax(1)
+    else:
+        answers = (output.flatten() > (0.5 if view.operations[:1] == ("sigmoid",) else 0.0)).long()
+    counts = torch.bincount(labels)
+    majority = float(counts.max()) / len(labels)
+    if int(answers.unique().numel()) > 1 or int(labels.unique().numel()) < 2 or majority < 0.7:
+        return None
+    weights = len(labels) / (len(counts) * counts.clamp_min(1).double())
+    return Finding(
+        cause="class_collapse",
+        says=f"Every row is answered by class {int(answers[0])}, which holds {majority:.0%} of the rows.",
+        weight=0.75,
+        evidence=[f"Rows of the classes: {', '.join(map(str, counts.tolist()[:10]))}."],
+        remedies=[
+            Remedy(
+                says="Weight the classes by the inverse of their shares.",
+                change=Change(criterion=_weighted(weights)),
+                before="nn.CrossEntropyLoss()",
+                after="nn.CrossEntropyLoss(weight=weights)",
+            )
+        ],
+    )
+
+
+def _tells(column: np.ndarray, labels: np.ndarray | None, y: np.ndarray) -> float:
+    """Returns how well a tree with a leaf for each class answers from one column; or |rank correlation|."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    if not np.isfinite(column).all() or np.ptp(column) == 0:
+        return 0.0
+    if labels is None:
+        return abs(rank_correlation(column, y.ravel())) if y.size == len(column) else 0.0
+    classes = len(np.unique(labels))
+    if classes < 2:
+        return 0.0
+    tree = DecisionTreeClassifier(max_leaf_nodes=max(classes, 2), random_state=0).fit(column[:, None], labels)
+    return float(tree.score(column[:, None], labels))
+
+
+def _wilson_low(hits: int, num: int, z: float = 1.645) -> float:
+    """Returns the lower end of the interval of a share (Wilson, 1927)."""
+    share = hits / num
+    middle, half = share + z * z / (2 * num), z * math.sqrt(share * (1 - share) / num + z * z / (4 * num * num))
+    return (middle - half) / (1 + z * z / num)
+
+
+def _without(keys: set[int]) -> Callable[[Sequence[Batch]], Sequence[Batch]]:
+    """Leaves rows with these keys out."""
+
+    def change(batches: Sequence[Batch]) -> Sequence[Batch]:
+        found = []
+        for args, target in batches:
+            own = keys_of(np.ascontiguousarray(args[0].detach().float().cpu().flatten(1).numpy()))
+            kept = torch.tensor([k not in keys for k in own.tolist()])
+            if bool(kept.any()):
+                found.append((tuple(v[kept] for v in args), target[kept]))
+        return found or batches
+
+    return change
+
+
+def _weighted(weights: torch.Tensor) -> Criterion:
+    def criterion(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if output.ndim == 2 and output.shape[1] > 1:
+            return nn.functional.cross_entropy(output, target.long(), weight=weights.to(output.dtype))
+        flat, labels = output.flatten(), target.flatten().to(output.dtype)
+        each = torch.where(labels > 0, weights[1], weights[0]).to(output.dtype)
+        return nn.functional.binary_cross_entropy_with_logits(flat, labels, weight=each)
+
+    return criterion

@@ -1,0 +1,140 @@
+"""Causes in the modes of the model: training or evaluation, and the statistics of batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from thalweg.doctor._causes._batches import merged
+from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._view import View
+
+_SMALL_BATCH = 4
+#: statistics of a frozen layer that moved by so many of its standard deviations
+_DRIFT = 0.1
+
+
+@cause("missing_eval", "an evaluation in training mode")
+def _evaluation_in_training_mode(view: View) -> Finding | None:
+    parts = _mode_dependent(view.recording.model)
+    seen = view.recording.evaluations
+    if not parts or not seen or not all(each.training for each in seen):
+        return None
+    return Finding(
+        cause="missing_eval",
+        says=f"The model is evaluated in training mode: {parts[0]} acts there as in training.",
+        weight=0.97,
+        evidence=[f"{len(seen)} evaluation passes without gradient, none after model.eval()."],
+        remedies=[
+            Remedy(
+                says="Call model.eval() before evaluation and model.train() after it.",
+                change=Change(),
+                before="with torch.no_grad():",
+                after="model.eval()\nwith torch.no_grad():",
+            )
+        ],
+    )
+
+
+@cause("missing_train", "training in evaluation mode")
+def _training_in_evaluation_mode(view: View) -> Finding | None:
+    parts = _mode_dependent(view.recording.model)
+    if not parts or not view.passes or any(each.training for each in view.passes):
+        return None
+    return Finding(
+        cause="missing_train",
+        says=f"The model is trained in evaluation mode: {parts[0]} does nothing, or uses old statistics.",
+        weight=0.8,
+        evidence=["No training pass was made after model.train()."],
+        remedies=[
+            Remedy(says="Call model.train() before training.", change=Change(training=True), after="model.train()")
+        ],
+    )
+
+
+@cause("batch_norm_on_tiny_batches", "batch norm on tiny batches")
+def _batch_norm_on_tiny_batches(view: View) -> Finding | None:
+    norms = [name for name, m in view.recording.model.named_modules() if isinstance(m, _BatchNorm)]
+    sizes = [len(each.target) for each in view.passes if isinstance(each.target, torch.Tensor)]
+    if not norms or not sizes or np.median(sizes) > _SMALL_BATCH:
+        return None
+    return Finding(
+        cause="batch_norm_on_tiny_batches",
+        says=f"Batch norm takes its statistics from {int(np.median(sizes))} rows at a time: they are mostly noise.",
+        weight=0.9,
+        evidence=[f"{len(norms)} layers of batch norm."],
+        remedies=[
+            Remedy(
+                says="Use larger batches.",
+                change=Change(batches=merged),
+                before=f"batch_size={int(np.median(sizes))}",
+                after=f"batch_size={8 * int(np.median(sizes))}",
+            )
+        ],
+    )
+
+
+@cause("frozen_batch_norm_drifts", "statistics of frozen batch norm that drift")
+def _frozen_batch_norm_drifts(view: View) -> Finding | None:
+    first, last = view.recording.states[0].model, view.recording.states[-1].model
+    moved: dict[str, float] = {}
+    for name, part in view.recording.model.named_modules():
+        if not isinstance(part, _BatchNorm) or part.running_mean is None or not _is_frozen(view, part):
+            continue
+        mean, var = (first[f"{name}.{key}"] for key in ("running_mean", "running_var"))
+        step = (last[f"{name}.running_mean"] - mean) / (var + part.eps).sqrt()
+        moved[name] = float(step.square().mean().sqrt())
+    drifted = {name: by for name, by in moved.items() if by > _DRIFT}
+    if not drifted:
+        return None
+    worst = max(drifted, key=lambda name: drifted[name])
+    return Finding(
+        cause="frozen_batch_norm_drifts",
+        says="Layers of batch norm are frozen, but their statistics still follow the batches.",
+        weight=0.92,
+        evidence=[
+            f"{worst}: its running mean moved by {drifted[worst]:.2g} standard deviations, though it is not trained; "
+            f"so do {len(drifted)} of {len(moved)} frozen layers of batch norm."
+        ],
+        remedies=[
+            Remedy(
+                says="Keep frozen batch norm in evaluation mode.",
+                change=Change(model=_kept_in_evaluation(list(drifted))),
+                before="model.train()",
+                after="model.train()\nfor part in frozen_batch_norms:\n    part.eval()",
+            )
+        ],
+    )
+
+
+def _is_frozen(view: View, part: nn.Module) -> bool:
+    """Whether a layer has weights, and none of them is trained."""
+    trained = {id(p) for group in view.recording.optimizer.param_groups for p in group["params"] if p.requires_grad}
+    own = list(part.parameters())
+    return bool(own) and not any(id(p) in trained for p in own)
+
+
+def _kept_in_evaluation(names: list[str]) -> ModelChange:
+    def stay(part: nn.Module) -> Callable[[bool], nn.Module]:
+        return lambda mode=True: part
+
+    def change(model: nn.Module, given: object) -> None:
+        for name in names:
+            part = model.get_submodule(name).eval()
+            part.train = stay(part)  # type: ignore[method-assign]
+
+    return change
+
+
+def _mode_dependent(model: nn.Module) -> list[str]:
+    return [
+        f"{name} ({type(part).__name__})"
+        for name, part in model.named_modules()
+        if isinstance(part, _DropoutNd | _BatchNorm) and getattr(part, "p", 1.0) > 0
+    ]
