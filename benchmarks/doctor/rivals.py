@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cases import Case
+from benchmarks.doctor.cases import Case
 
 
 def thalweg(case: Case, seconds: float) -> dict[str, Any]:

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parents[1]))
 
-from cases import Case, cases  # noqa: E402
-from score import claims, summary  # noqa: E402
+from benchmarks.doctor.cases import Case, cases  # noqa: E402
+from benchmarks.doctor.score import claims, summary  # noqa: E402
 
 
 def work(case: Case, tool: str, seconds: float) -> dict[str, Any]:
     """Returns what a tool said of a case."""
     import torch
-    from rivals import TOOLS
+    from benchmarks.doctor.rivals import TOOLS
 
     torch.set_num_threads(1)
     begun = time.perf_counter()
@@ -86,7 +86,7 @@ def main() -> int:
     for text, holds in claims(report).items():
         print(f"{'holds' if holds else 'FAILS'}: {text}")
     if given.out:
-        from machine import hardware, today, versions, write_result
+        from benchmarks.machine import hardware, today, versions, write_result
 
         about = {"date": today(), "hardware": hardware(), "versions": versions("torch", "numpy", "scikit-learn")}
         write_result(Path(given.out), {**about, **report, "claims": claims(report)})

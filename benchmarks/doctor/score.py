@@ -52,7 +52,7 @@ def claims(report: dict[str, Any]) -> dict[str, bool]:
 
 
 def _split(each: dict[str, Any]) -> str:
-    from cases import Case
+    from benchmarks.doctor.cases import Case
 
     return Case(**{key: each[key] for key in ("fault", "data", "model", "seed")}).split
 

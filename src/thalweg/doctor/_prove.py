@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from thalweg.doctor._view import View, score
 
 #: findings that are proved, and remedies of each that are tried
 _FINDINGS, _REMEDIES = 3, 2
+#: kinds of forks among which the time is divided: unchanged ones, and those of two remedies
+_KINDS = 3
 #: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
 _WORST = 10.0
 _FEWEST_STEPS = 10
@@ -25,7 +28,8 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: f
     """Returns the findings with verdicts of the first ones.
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
-    Forks make as many steps as there is time for, at most those that were recorded.
+    Forks make as many steps as there is time for, at most those that were recorded. The next finding is tried where
+    none before it was proven, while there is time.
 
     Args:
         view: Of a recording that can be replayed.
@@ -37,27 +41,30 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: f
     """
     check_number("seeds", seeds, least=2, integer=True)
     check_number("seconds", seconds, above=0)
-    batches = view.training
-    chosen = [(finding, finding.remedies[:_REMEDIES]) for finding in findings[:_FINDINGS]]
-    num_forks = sum(len(remedies) for _, remedies in chosen) + 2
-    steps = _steps(view, seconds / (num_forks * seeds), view.recording.num_steps)
-    known: dict[bool, list[tuple[float, float, bool]]] = {}
-    found = []
-    for finding, remedies in chosen:
-        verdicts = []
-        for remedy in remedies:
-            if remedy.change == UNCHANGED:
-                continue
-            if remedy.fresh not in known:
-                known[remedy.fresh] = [
-                    _one(view, batches, UNCHANGED, remedy.fresh, k, seeds, steps) for k in range(seeds)
-                ]
-            changed = [_one(view, batches, remedy.change, remedy.fresh, k, seeds, steps) for k in range(seeds)]
-            verdicts.append(_verdict(view, remedy, known[remedy.fresh], changed, steps))
-            if verdicts[-1].proven:
+    begun, batches = time.perf_counter(), view.training
+    steps = _steps(view, seconds / (_KINDS * seeds), view.recording.num_steps)
+
+    @cache
+    def unchanged(fresh: bool) -> list[tuple[float, float, bool]]:
+        return [_one(view, batches, UNCHANGED, fresh, k, seeds, steps) for k in range(seeds)]
+
+    def verdicts(finding: Finding) -> Iterator[Verdict]:
+        for remedy in finding.remedies[:_REMEDIES]:
+            if remedy.change != UNCHANGED and time.perf_counter() - begun < seconds:
+                changed = [_one(view, batches, remedy.change, remedy.fresh, k, seeds, steps) for k in range(seeds)]
+                yield _verdict(view, remedy, unchanged(remedy.fresh), changed, steps)
+
+    found = list(findings)
+    for place, finding in enumerate(findings[:_FINDINGS]):
+        tried: list[Verdict] = []
+        for verdict in verdicts(finding):
+            tried.append(verdict)
+            if verdict.proven:
                 break
-        found.append(replace(finding, verdicts=tuple(verdicts)))
-    return [*found, *findings[_FINDINGS:]]
+        found[place] = replace(finding, verdicts=tuple(tried))
+        if tried and tried[-1].proven:
+            break
+    return found
 
 
 def _steps(view: View, seconds: float, most: int) -> int:
@@ -77,7 +84,7 @@ def _one(
     state = view.recording.states[0 if fresh else -1]
     fork = view.replay.fork(state, turned, change, steps=steps)
     held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
-    ends = () if view.call is None else view.call.inner
+    ends = change.ends if change.ends is not None else () if view.call is None else view.call.inner
     loss, error = score(fork.model, held, view.kind, ends)
     return loss, error, not (math.isfinite(loss) and math.isfinite(fork.losses[-1]))
 

@@ -41,6 +41,7 @@ class Change:
         clip: Whether gradients are clipped as they were.
         training: Mode of the model.
         length: Returns how many steps are made in place of a number of steps.
+        ends: What the outputs stand for, as in `score`, where that is something else now.
     """
 
     model: ModelChange | None = None
@@ -55,6 +56,7 @@ class Change:
     clip: bool = True
     training: bool | None = None
     length: Callable[[int], int] | None = None
+    ends: tuple[str, ...] | None = None
 
 
 UNCHANGED = Change()

@@ -351,7 +351,8 @@ def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[st
     Args:
         model: Any. batches: Of inputs and targets.
         kind: Of the targets.
-        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are.
+        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are;
+            "logits of a sigmoid" says that they are those of a softmax which a sigmoid hides.
 
     References:
         Brier, Verification of forecasts expressed in terms of probability, 1950.
@@ -385,6 +386,8 @@ def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tens
         ends: As in `score`.
     """
     output = output.double()
+    if ends[:1] == ("logits of a sigmoid",):
+        output, ends = torch.logit(output, eps=1e-12), ()
     if output.ndim == 1 or output.shape[1] == 1:
         output = output.flatten()
         if "sigmoid" in ends[:1]:

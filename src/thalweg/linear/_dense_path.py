@@ -21,9 +21,8 @@ _STRETCH = 4
 _DESCENT = 0.7
 #: in which the columns are multiplied where cores are shared out
 _SLICES = 8
-#: gaps that are looser are not sought: the tangent at such a solution misleads, which costs more than it saves.
-#: Then only every fourth strength is solved; between, the path is nearly a line
-_LOOSEST, _SKIP = 1e-6, 4
+#: where a looser gap will do, only every fourth strength is solved; between, the path is nearly a line
+_SKIP = 4
 
 #: calls a function with every item
 _Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
@@ -65,7 +64,7 @@ def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, 
         for each, gradient in zip(sets, _gradients(data, [each.residuals for each in sets], run), strict=True):
             each.stand(request.start[each.which], gradient[0])
     solved, told = strengths, 0
-    if request.tol > _LOOSEST:
+    if request.tol > request.sought:
         places = _thinned(len(strengths) - len(request.strengths), len(strengths))
         solved = strengths[places]
         for each in sets:
@@ -76,7 +75,7 @@ def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, 
             each.left = solved[first : first + _STRETCH]
         run(lambda each: each.join(each.predicted()), waiting)
         while waiting:
-            run(lambda each: each.solve(min(request.tol, _LOOSEST), request.max_rounds), waiting)
+            run(lambda each: each.solve(request.sought, request.max_rounds), waiting)
             gradients = _gradients(data, [each.residuals for each in waiting], run)
             checked = list(zip(waiting, gradients, strict=True))
             run(lambda pair: pair[0].check(pair[1], request.tol), checked)

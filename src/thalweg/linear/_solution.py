@@ -10,6 +10,9 @@ from scipy import sparse
 
 from thalweg.linear._penalty import Penalty
 
+#: gaps that are looser are not sought
+_LOOSEST = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -30,6 +33,11 @@ class Request:
     max_rounds: int = 1000
     start: np.ndarray | None = None
     on_progress: Callable[[int], None] | None = None
+
+    @property
+    def sought(self) -> float:
+        """The gap that strengths are solved to: extrapolation from looser solutions misleads, which costs more."""
+        return min(self.tol, _LOOSEST)
 
     def solved(self, num: int) -> None:
         """Tells that so many strengths, over all sets, are solved."""

@@ -91,7 +91,7 @@ class SparseEngine:
             Line.of(problem.columns, limits, problem.target, problem.cross),
             np.asarray(request.strengths, np.float64),
             limits,
-            request.tol * null,
+            request.sought * null,
             request.max_rounds,
             start,
             gaps,

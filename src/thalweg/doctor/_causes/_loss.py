@@ -80,7 +80,6 @@ def _classes_by_squared_error(view: View, *, squashed: bool) -> Finding | None:
         if squashed
         else "Classes are fitted by squared error on raw outputs: right and certain answers are punished too."
     )
-    criterion = _nll_of_probabilities if squashed else _cross_entropy
     return Finding(
         cause="sigmoid_with_squared_error" if squashed else "squared_error_on_logits",
         says=says,
@@ -89,7 +88,7 @@ def _classes_by_squared_error(view: View, *, squashed: bool) -> Finding | None:
         remedies=[
             Remedy(
                 says="Use cross-entropy on the logits.",
-                change=Change(criterion=criterion),
+                change=_on_logits(view) if squashed else Change(criterion=_cross_entropy, ends=()),
                 before="nn.MSELoss()",
                 after="nn.CrossEntropyLoss()"
                 if len(call.shape) > 1 and call.shape[1] > 1
@@ -210,7 +209,10 @@ def _labels_off_by_one(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Subtract 1 from the labels, and take one output less.",
-                change=Change(batches=lambda batches: [(args, target - 1) for args, target in batches]),
+                change=Change(
+                    batches=lambda batches: [(args, target - 1) for args, target in batches],
+                    held_out=lambda batch: (batch[0], batch[1] - 1),
+                ),
                 before="loss = criterion(output, y)",
                 after="loss = criterion(output, y - 1)",
             )
@@ -274,6 +276,17 @@ def _nll_of_probabilities(output: torch.Tensor, target: torch.Tensor) -> torch.T
     if output.ndim == 1 or output.shape[1] == 1:
         return F.binary_cross_entropy(output.flatten().clamp(1e-7, 1 - 1e-7), labels.to(output.dtype))
     return F.nll_loss(output.clamp_min(1e-12).log(), labels)
+
+
+def _on_logits(view: View) -> Change:
+    """Takes what the last sigmoid or softmax was given as the logits of a cross-entropy."""
+    if view.operations[:1] == ("softmax",):
+        return Change(criterion=_nll_of_probabilities)
+
+    def criterion(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return _cross_entropy(torch.logit(output, eps=1e-7), target)
+
+    return Change(criterion=criterion, ends=("logits of a sigmoid",))
 
 
 def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 
@@ -334,7 +335,8 @@ def _as_drawn(value: torch.Tensor) -> bool:
 
 
 def _with_all(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    settings = {k: v for k, v in optimizer.param_groups[0].items() if k in optimizer.defaults}
+    known = inspect.signature(type(optimizer)).parameters
+    settings = {k: v for k, v in optimizer.param_groups[0].items() if k in known and k != "params"}
     for p in model.parameters():
         p.requires_grad_(True)
     return type(optimizer)(model.parameters(), **settings)  # pyright: ignore[reportCallIssue]
