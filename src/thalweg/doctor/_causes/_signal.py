@@ -21,6 +21,8 @@ _SQUASHING = ("Sigmoid", "Tanh", "Softsign", "Hardtanh", "Hardsigmoid")
 _FLAT = 0.25
 #: share of the units of a layer without gradient, from which it is worth a word
 _DEAD = 0.4
+#: share of the loss of what knows nothing at which units that are missing are not missed
+_LEARNT = 0.1
 #: gradients of the first and the last layer further apart than this
 _APART = 1e3
 #: layers from which a network is deep, and growth of the signal from the first to the last one
@@ -94,7 +96,7 @@ def _initial_weights_too_large(view: View) -> Finding | None:
 def _dead_units(view: View) -> Finding | None:
     layers = [each for each in view.layers() if each.slope is not None and each.kind not in _SQUASHING]
     dead = [(each, len(each.still) / each.units) for each in layers if each.units > 1]
-    if not dead:
+    if not dead or view.unlearnt() < _LEARNT:
         return None
     worst, share = max(dead, key=lambda pair: pair[1])
     if share < _DEAD:
