@@ -18,6 +18,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ PARTS = [*LEAST, *((case, "path") for case in _OTHERS)]
 HOPELESS = 10.0
 #: seconds that a fit may take in any case
 _PATIENCE = 20.0
+#: seconds of rest before a fit: threads of the one before wait for more work for up to 0.2 s, and keep the cores busy
+_REST = 0.4
 
 
 class Part:
@@ -142,6 +145,7 @@ class Part:
 
     def _path(self, name: str, tol: float | None) -> dict[str, Any]:
         """Returns the time and the largest gap of one fit."""
+        time.sleep(_REST)
         p, num = self.problem.x.shape[1], NUM_LAMBDAS
         classes = [int(self.problem.y.max()) + 1] if self.problem.kind == "multinomial" else []
         limit = min(self.given.limit, max(_PATIENCE, HOPELESS * self._fastest()))
@@ -172,6 +176,7 @@ class Part:
 
     def _again(self, name: str) -> float:
         """Returns the seconds of one more fit."""
+        time.sleep(_REST)
         return self._alive(name).ask(self.question, self.found[name]["tol"], 10 * self.given.limit, None)[0]
 
     def _alive(self, name: str) -> Process:
