@@ -51,10 +51,15 @@ class Case:
         """Returns it, ready to run."""
         if not self.fault:
             return KINDS[self.data](self.seed)
-        loop = healthy(self.data, self.model, self.seed)
-        planted = None if loop is None else FAULTS[self.fault](loop)
+        planted = FAULTS[self.fault](self.without())
         assert planted is not None
         return planted
+
+    def without(self) -> Loop:
+        """Returns the same loop without the fault."""
+        loop = healthy(self.data, self.model, self.seed)
+        assert loop is not None
+        return loop
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.doctor.cases import Case
+
+from thalweg.doctor._view import score
 
 
 def thalweg(case: Case, seconds: float) -> dict[str, Any]:
@@ -17,7 +20,16 @@ def thalweg(case: Case, seconds: float) -> dict[str, Any]:
         "tried": [each.cause for each in found.findings if each.verdicts],
         "replayed": found.replayed,
         "refused": found.refused,
+        "score": _score(run),
+        "score without": _score(case.without().run()) if case.fault else None,
     }
+
+
+def _score(run: Any) -> float | None:
+    """Returns the Brier score or squared error of the model as the loop left it, on the rows of validation."""
+    view = run._view
+    found = score(run.recording.model, view.held_out, view.kind, view.ends)
+    return found if math.isfinite(found) else None
 
 
 TOOLS: dict[str, Callable[[Case, float], dict[str, Any]]] = {"thalweg": thalweg}

@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="faults; 'healthy' for those without")
     parser.add_argument("--split", default="all", choices=["all", "tuned", "other", "apart"])
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, the same ones every time")
-    parser.add_argument("--proof", type=float, default=2.0, help="seconds for the forks of a case; 0 for no proof")
+    parser.add_argument("--proof", type=float, default=8.0, help="seconds for the forks of a case; 0 for no proof")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", default=str(HERE.parent / "results" / "doctor.json"))
     parser.add_argument("--lines", default=str(HERE.parent / "results" / "doctor_cases.jsonl"), help="a line a case")

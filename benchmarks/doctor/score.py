@@ -9,6 +9,8 @@ import numpy as np
 
 #: share of the faults that are named first, and among the first three; of remedies that are proven; alarms of 100 loops
 RANK_1, RANK_3, PROVEN, ALARMS = 0.85, 0.95, 0.9, 2.0
+#: a score that is so many times as large, and larger by so much, is clearly worse
+_WORSE, _SLIGHT = 1.1, 0.005
 #: faults without a remedy that training could show
 NO_PROOF = ("shuffled_labels", "rows_in_both_splits", "leaking_feature", "missing_eval", "labels_off_by_one")
 
@@ -42,8 +44,9 @@ def claims(report: dict[str, Any]) -> dict[str, bool]:
             found[f"{split}: it is among the first three in at least {RANK_3:.0%}"] = (
                 figures["rank 3"]["share"] >= RANK_3
             )
-        if "proven" in figures:
-            found[f"{split}: a remedy is proven for at least {PROVEN:.0%}"] = figures["proven"]["share"] >= PROVEN
+        if "proven where it harms" in figures:
+            share = figures["proven where it harms"]["share"]
+            found[f"{split}: a remedy is proven for at least {PROVEN:.0%} of the faults that harm"] = share >= PROVEN
         if "alarms" in figures:
             found[f"{split}: at most {ALARMS:g} alarms in 100 healthy loops"] = (
                 100 * figures["alarms"]["share"] <= ALARMS
@@ -68,6 +71,9 @@ def _figures(found: list[dict[str, Any]], *, short: bool = False) -> dict[str, A
         open_ = [e for e in faulty if e["fault"] not in NO_PROOF and "proven" in e]
         if any(e.get("tried") for e in open_):
             report["proven"] = _share(open_, [e["fault"] in e["proven"] for e in open_])
+            harmed = [e for e in open_ if _harmed(e)]
+            if harmed:
+                report["proven where it harms"] = _share(harmed, [e["fault"] in e["proven"] for e in harmed])
     if healthy:
         report["alarms"] = _share(healthy, [bool(names[id(e)]) for e in healthy])
     errors = sum("error" in each for each in found)
@@ -76,6 +82,13 @@ def _figures(found: list[dict[str, Any]], *, short: bool = False) -> dict[str, A
     if not short and found:
         report["median seconds"] = float(np.median([each["seconds"] for each in found]))
     return report
+
+
+def _harmed(each: dict[str, Any]) -> bool:
+    """Whether the loop without the fault ends with a clearly better score on its rows of validation."""
+    if each.get("score") is None:
+        return True
+    return each["score without"] is not None and each["score"] > _WORSE * each["score without"] + _SLIGHT
 
 
 def _share(cases: list[dict[str, Any]], hits: list[bool]) -> dict[str, Any]:

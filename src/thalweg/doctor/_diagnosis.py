@@ -111,8 +111,8 @@ class Watch(Recorder):
             return plain
         pairs = view.replay.recorded()
         equal = sum(a == b or (a != a and b != b) for a, b in pairs)
-        findings = prove(view, plain.findings, seeds=seeds, seconds=seconds)
-        return replace(plain, findings=findings, replayed=(equal, len(pairs)))
+        findings, notes = prove(view, plain.findings, seeds=seeds, seconds=seconds)
+        return replace(plain, findings=findings, replayed=(equal, len(pairs)), notes=(*plain.notes, *notes))
 
     def _seen(self) -> View:
         if getattr(self, "_view", None) is None:

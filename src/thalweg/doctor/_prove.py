@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -24,8 +24,8 @@ _WORST = 10.0
 _FEWEST_STEPS = 10
 
 
-def prove(view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: float = 3.0) -> list[Finding]:
-    """Returns the findings with verdicts of the first ones.
+def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float) -> tuple[list[Finding], list[str]]:
+    """Returns the findings with verdicts of the first ones, and which remedies could not be tried.
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
     Forks make as many steps as there is time for, at most those that were recorded. The next finding is tried where
@@ -43,28 +43,29 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int = 5, seconds: f
     check_number("seconds", seconds, above=0)
     begun, batches = time.perf_counter(), view.training
     steps = _steps(view, seconds / (_KINDS * seeds), view.recording.num_steps)
+    found, notes = list(findings), []
 
-    @cache
-    def unchanged(fresh: bool) -> list[tuple[float, float, bool]]:
-        return [_one(view, batches, UNCHANGED, fresh, k, seeds, steps) for k in range(seeds)]
+    def forks(change: Change, fresh: bool) -> list[tuple[float, bool]]:
+        return [_one(view, batches, change, fresh, k, seeds, steps) for k in range(seeds)]
 
-    def verdicts(finding: Finding) -> Iterator[Verdict]:
-        for remedy in finding.remedies[:_REMEDIES]:
-            if remedy.change != UNCHANGED and time.perf_counter() - begun < seconds:
-                changed = [_one(view, batches, remedy.change, remedy.fresh, k, seeds, steps) for k in range(seeds)]
-                yield _verdict(view, remedy, unchanged(remedy.fresh), changed, steps)
-
-    found = list(findings)
+    unchanged = cache(partial(forks, UNCHANGED))
     for place, finding in enumerate(findings[:_FINDINGS]):
         tried: list[Verdict] = []
-        for verdict in verdicts(finding):
-            tried.append(verdict)
-            if verdict.proven:
+        for remedy in finding.remedies[:_REMEDIES]:
+            if remedy.change == UNCHANGED or time.perf_counter() - begun > seconds:
+                continue
+            try:
+                changed = forks(remedy.change, remedy.fresh)
+            except Exception as error:  # a loop may be of a kind that a remedy does not know
+                notes.append(f"A remedy could not be tried ({type(error).__name__}: {error}): {remedy.says}")
+                continue
+            tried.append(_verdict(view, remedy, unchanged(remedy.fresh), changed, steps))
+            if tried[-1].proven:
                 break
         found[place] = replace(finding, verdicts=tuple(tried))
         if tried and tried[-1].proven:
             break
-    return found
+    return found, notes
 
 
 def _steps(view: View, seconds: float, most: int) -> int:
@@ -77,36 +78,31 @@ def _steps(view: View, seconds: float, most: int) -> int:
 
 def _one(
     view: View, batches: Sequence[Batch], change: Change, fresh: bool, seed: int, seeds: int, steps: int
-) -> tuple[float, float, bool]:
-    """Returns the held-out loss and error of a fork, and whether it ended early or nowhere."""
+) -> tuple[float, bool]:
+    """Returns the held-out loss of a fork, and whether it ended early or nowhere."""
     start = seed * len(batches) // seeds
     turned = [*batches[start:], *batches[:start]]
     state = view.recording.states[0 if fresh else -1]
     fork = view.replay.fork(state, turned, change, steps=steps)
     held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
-    ends = change.ends if change.ends is not None else () if view.call is None else view.call.inner
-    loss, error = score(fork.model, held, view.kind, ends)
-    return loss, error, not (math.isfinite(loss) and math.isfinite(fork.losses[-1]))
+    loss = score(fork.model, held, view.kind, view.ends if change.ends is None else change.ends)
+    return loss, not (math.isfinite(loss) and math.isfinite(fork.losses[-1]))
 
 
 def _verdict(
     view: View,
     remedy: Remedy,
-    unchanged: Sequence[tuple[float, float, bool]],
-    changed: Sequence[tuple[float, float, bool]],
+    unchanged: Sequence[tuple[float, bool]],
+    changed: Sequence[tuple[float, bool]],
     steps: int,
 ) -> Verdict:
-    classes = view.kind in ("classes", "binary", "tokens")
-    ends = () if view.call is None else view.call.inner[:1]
-    fitted = view.call is not None and view.call.name in ("mse_loss", "l1_loss")
-    by_error = classes and fitted and ends not in (("softmax",), ("sigmoid",))  # such outputs are no logits
-    worst = 1.0 if by_error else _WORST * _null(view)
+    worst = _WORST * _null(view)
     a, b = (
-        np.array([min(one[int(by_error)] if math.isfinite(one[int(by_error)]) else worst, worst) for one in side])
+        np.array([min(loss, worst) if math.isfinite(loss) else worst for loss, _ in side])
         for side in (unchanged, changed)
     )
-    own = bool([each for each in view.recording.evaluations if each.target is not None])
-    measure = "error rate" if by_error else ("Brier score" if classes else "squared error")
+    own = any(each.target is not None for each in view.recording.evaluations)
+    measure = "squared error" if view.kind in ("regression", "unknown") else "Brier score"
     return Verdict(
         remedy=remedy,
         effect=paired_difference(a, b),
@@ -115,7 +111,7 @@ def _verdict(
         changed=float(b.mean()),
         steps=steps,
         batches=len(view.held_out),
-        diverged=(sum(each[2] for each in unchanged), sum(each[2] for each in changed)),
+        diverged=(sum(ended for _, ended in unchanged), sum(ended for _, ended in changed)),
     )
 
 

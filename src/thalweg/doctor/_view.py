@@ -17,6 +17,8 @@ from thalweg.doctor._reference import Reference, reference
 from thalweg.doctor._replay import Batch, Criterion, Replay, batches_of, kept_random
 from thalweg.doctor._rows import Rows, rows_of
 
+#: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
+FITTED, HIDDEN = "fitted to 0 and 1", "logits behind a sigmoid"
 Kind = Literal["classes", "binary", "regression", "tokens", "unknown"]
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
@@ -60,6 +62,14 @@ class View:
             return ()
         head = () if self.call.head is None else tuple(name for name, _ in self.call.head if name != "reshape")
         return head + self.call.inner
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """What the outputs stand for, as in `score`."""
+        if self.call is None:
+            return ()
+        fitted = self.call.name in ("mse_loss", "l1_loss") and self.call.inner[:1] not in (("softmax",), ("sigmoid",))
+        return (FITTED,) if fitted else self.call.inner
 
     @property
     def first(self) -> Probe | None:
@@ -342,22 +352,21 @@ def to_labels(target: torch.Tensor) -> torch.Tensor:
     return target.flatten().long()
 
 
-def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[str, ...]) -> tuple[float, float]:
-    """Returns the mean loss and the error rate of a model on some batches, in evaluation mode.
+def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[str, ...]) -> float:
+    """Returns the mean loss of a model on some batches, in evaluation mode.
 
-    Classes: the Brier score, which a few rows that are wrong and certain cannot rule, and the share of wrong answers.
-    Regression: the mean squared error, twice.
+    Of classes it is the Brier score, which a few rows that are wrong and certain cannot rule; else the squared error.
 
     Args:
         model: Any. batches: Of inputs and targets.
         kind: Of the targets.
-        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are;
-            "logits of a sigmoid" says that they are those of a softmax which a sigmoid hides.
+        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are. Or what
+            else the outputs stand for: `FITTED`, `HIDDEN`.
 
     References:
         Brier, Verification of forecasts expressed in terms of probability, 1950.
     """
-    losses, errors, rows = 0.0, 0.0, 0
+    total, rows = 0.0, 0
     model.eval()
     with torch.no_grad():
         for args, target in batches:
@@ -366,16 +375,12 @@ def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[st
                 output, target = output.reshape(-1, output.shape[-1]), target.flatten()
                 output, target = output[target >= 0], target[target >= 0]
             if kind == "regression" or kind == "unknown":
-                each = (output.reshape(target.shape) - target).double().square().flatten(1 if target.ndim > 1 else 0)
-                loss = each.reshape(len(target), -1).mean(1)
-                error = loss
+                each = (output.reshape(target.shape) - target).double().square().reshape(len(target), -1).mean(1)
             else:
-                labels = to_labels(target)
-                log = log_probabilities(output, ends)
-                loss = (log.exp() - F.one_hot(labels, log.shape[1])).square().sum(1)
-                error = (log.argmax(1) != labels).double()
-            losses, errors, rows = losses + float(loss.sum()), errors + float(error.sum()), rows + len(target)
-    return losses / max(rows, 1), errors / max(rows, 1)
+                shares = log_probabilities(output, ends).exp()
+                each = (shares - F.one_hot(to_labels(target), shares.shape[1])).square().sum(1)
+            total, rows = total + float(each.sum()), rows + len(target)
+    return total / max(rows, 1)
 
 
 def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tensor:
@@ -386,8 +391,10 @@ def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tens
         ends: As in `score`.
     """
     output = output.double()
-    if ends[:1] == ("logits of a sigmoid",):
+    if ends[:1] == (HIDDEN,):
         output, ends = torch.logit(output, eps=1e-12), ()
+    if ends[:1] == (FITTED,):
+        output, ends = output.clamp(0, 1), ("sigmoid",)
     if output.ndim == 1 or output.shape[1] == 1:
         output = output.flatten()
         if "sigmoid" in ends[:1]:

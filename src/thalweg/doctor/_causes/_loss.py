@@ -8,7 +8,7 @@ from torch import nn
 
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._replay import Change, Criterion, ModelChange
-from thalweg.doctor._view import View, to_labels
+from thalweg.doctor._view import HIDDEN, View, to_labels
 
 #: root mean square of targets beyond which a network that begins near 0 has far to go
 _FAR = 5.0
@@ -286,7 +286,7 @@ def _on_logits(view: View) -> Change:
     def criterion(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return _cross_entropy(torch.logit(output, eps=1e-7), target)
 
-    return Change(criterion=criterion, ends=("logits of a sigmoid",))
+    return Change(criterion=criterion, ends=(HIDDEN,))
 
 
 def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
