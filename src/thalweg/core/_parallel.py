@@ -30,7 +30,7 @@ def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: in
         >>> found
         [1, 2, 3]
     """
-    with _blas().limit(limits=1, user_api="blas"):
+    with products_by_caller():
         if threads == 1 or len(items) < 2:
             for item in items:
                 work(item)
@@ -59,6 +59,21 @@ def products_by_numpy() -> AbstractContextManager[object]:
     """
     own = [each.filepath for each in _blas().lib_controllers if _is_of_scipy(Path(each.filepath))]
     return _blas().select(filepath=own).limit(limits=1)
+
+
+def products_by_caller() -> AbstractContextManager[object]:
+    """Leaves every product to the thread that calls for it, as `share_out` does, before and between its calls too.
+
+    The threads of a product that BLAS shared out wait for more work for some 20 ms, and keep the cores from those of
+    `share_out` meanwhile.
+
+    Example:
+        >>> import numpy as np
+        >>> with products_by_caller():
+        ...     np.ones(2) @ np.ones(2)
+        np.float64(2.0)
+    """
+    return _blas().limit(limits=1, user_api="blas")
 
 
 def _is_of_scipy(library: Path) -> bool:

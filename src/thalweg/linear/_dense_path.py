@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core import products_by_numpy, share_out
+from thalweg.core import products_by_caller, products_by_numpy, share_out
 from thalweg.linear._dense_data import DenseData, DenseProblem
 from thalweg.linear._dense_set import DenseSet
 from thalweg.linear._solution import Request, Solution
@@ -47,7 +47,8 @@ def dense_path(data: DenseData, problems: Sequence[DenseProblem], request: Reque
     if len(problems) == 1 and threads > 1:  # all cores are for its products
         with products_by_numpy():
             return _solve(data, problems, request, _in_turn)
-    return _solve(data, problems, request, partial(share_out, threads=threads))
+    with products_by_caller():
+        return _solve(data, problems, request, partial(share_out, threads=threads))
 
 
 def _solve(data: DenseData, problems: Sequence[DenseProblem], request: Request, run: _Run) -> list[Solution]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thalweg.core import share_out
+from thalweg.core import products_by_caller, share_out
 from thalweg.linear._moments import Held, Moments, solve_moments
 from thalweg.linear._penalty import Penalty
 from thalweg.linear._rows import Parts, Rows, RowSet, scales
@@ -30,16 +30,18 @@ class GramEngine:
 
     def __init__(self, rows: Rows, sets: Sequence[RowSet], *, intercept: bool, standardize: bool, threads: int) -> None:
         parts = Parts.of(sets)
-        sums, self._shift = sum_parts(rows, parts, shifted=intercept, threads=threads)
-        trained = sums.of(parts.trained)
-        self._moments = [Moments.of(trained, k, centred=intercept) for k in range(len(sets))]
-        self._tested = sums.of(parts.tested)
+        with products_by_caller():
+            sums, self._shift = sum_parts(rows, parts, shifted=intercept, threads=threads)
+            trained = sums.of(parts.trained)
+            self._moments = [Moments.of(trained, k, centred=intercept) for k in range(len(sets))]
+            self._tested = sums.of(parts.tested)
         self._standardize = standardize
         self._threads = threads
 
     def null_gradient(self, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
         """Returns X'y of the first set with unpenalised columns fitted, (p,), and the scales of the inputs, (p,)."""
-        return Held.of(self._moments[0], penalty).gradient(), self._scale(0)
+        with products_by_caller():
+            return Held.of(self._moments[0], penalty).gradient(), self._scale(0)
 
     def solve(self, request: Request) -> list[Solution]:
         """Returns the path of every set."""

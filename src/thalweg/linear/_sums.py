@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from thalweg.core import share_out
 from thalweg.linear._rows import Parts, Rows
 
 #: rows that are shifted and multiplied at a time: they stay in cache
-_CHUNK = 2048
+_CHUNK = 1024
 #: chunks that a thread sums before it hands its sums over
-_PIECE = 4
+_PIECE = 8
 #: rows from which a shift near the mean is taken
 _SAMPLE = 1000
 #: means of so many deviations cost two digits of the centred products
@@ -89,12 +88,6 @@ def sum_parts(rows: Rows, parts: Parts, *, shifted: bool, threads: int) -> tuple
         xy=np.zeros((num, size)),
         yy=np.array([y[which] @ y[which] for which in parts.rows]),
     )
-    if rows.equal_weights and not shift.x.any() and all(isinstance(which, slice) for which in parts.rows):
-        weight = rows.weights[0]
-        for a, which in enumerate(parts.rows):  # nothing is to be changed before the products: no copy is made
-            found.xx[a] = x[which].T @ x[which] * weight
-            found.x[a], found.xy[a] = np.stack([root[which], y[which]]) @ x[which] * root[0]
-        return found, shift
     pieces = [
         (a, chunks[k : k + _PIECE])
         for a, which in enumerate(parts.rows)
@@ -134,20 +127,17 @@ def _sum_chunks(
     equal: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns (p, p), (p,) and (p,) sums over some rows: of products of inputs, of inputs, and of products with y."""
-    size = x.shape[1]
-    (syrk,) = get_blas_funcs(("syrk",), (x,))
-    by_columns = x.flags.f_contiguous and not x.flags.c_contiguous
-    gram, linear, cross = np.zeros((size, size), order="F"), np.zeros(size), np.zeros(size)
+    gram, both = np.zeros((x.shape[1], x.shape[1])), np.zeros((2, x.shape[1]))
     for part in chunks:
-        chunk = x[part] - shift
-        chunk *= root[0] if equal else root[part, None]
-        if by_columns:
-            gram = syrk(1.0, chunk, beta=1.0, c=gram, trans=1, overwrite_c=1)
-        else:
-            gram = syrk(1.0, chunk.T, beta=1.0, c=gram, overwrite_c=1)
-        linear += root[part] @ chunk
-        cross += y[part] @ chunk
-    return np.triu(gram) + np.triu(gram, 1).T, linear, cross
+        chunk = x[part]
+        if shift.any():
+            chunk = chunk - shift
+        if not equal:
+            chunk = chunk * root[part, None]
+        gram += chunk.T @ chunk
+        both += np.stack([root[part], y[part]]) @ chunk
+    scale = root[0] if equal else 1.0
+    return gram * scale**2, both[0] * scale, both[1] * scale
 
 
 def _chunks(which: slice | np.ndarray) -> list[slice | np.ndarray]:
