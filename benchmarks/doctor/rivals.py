@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from benchmarks.doctor.cases import Case
 
 from thalweg.doctor._view import score
@@ -26,9 +27,14 @@ def thalweg(case: Case, seconds: float) -> dict[str, Any]:
 
 
 def _score(run: Any) -> float | None:
-    """Returns the Brier score or squared error of the model as the loop left it, on the rows of validation."""
+    """Returns the score of the model as the loop left it, on the rows of validation.
+
+    The Brier score; of quantities the squared error as a share of their variance.
+    """
     view = run._view
     found = score(run.recording.model, view.held_out, view.kind, view.ends)
+    if view.kind == "regression":
+        found /= float(torch.cat([y for _, y in view.held_out]).double().var(0, correction=0).mean())
     return found if math.isfinite(found) else None
 
 
