@@ -12,8 +12,8 @@ import click
 @click.command("doctor", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--seeds", default=5, show_default=True, help="Pairs of forks for each remedy; 0 tries none.")
-@click.option("--seconds", default=3.0, show_default=True, help="For all forks together, about.")
+@click.option("--seeds", default=8, show_default=True, help="Pairs of forks for each remedy; 0 tries none.")
+@click.option("--seconds", default=5.0, show_default=True, help="For all forks together, about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnosis as one JSON object.")
 def command(script: str, arguments: tuple[str, ...], seeds: int, seconds: float, as_json: bool) -> int:
     """Run SCRIPT with its ARGUMENTS, say what is wrong with its training loop, and prove what mends it.

@@ -96,7 +96,7 @@ class Watch(Recorder):
             notes=tuple(self.recording.notes),
         )
 
-    def prove(self, *, seeds: int = 5, seconds: float = 3.0) -> Diagnosis:
+    def prove(self, *, seeds: int = 8, seconds: float = 5.0) -> Diagnosis:
         """Returns the diagnosis with verdicts: forks of the loop with the likeliest remedies, beside unchanged ones.
 
         Args:

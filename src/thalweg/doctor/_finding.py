@@ -37,7 +37,7 @@ class Verdict:
         remedy: Which.
         effect: The score of the unchanged forks minus that of the changed ones, paired; above 0 is better.
         measure: What the score is (Brier score, error rate or squared error), and on what.
-        unchanged: Mean score of the unchanged forks. changed: likewise.
+        unchanged: Mean score of the unchanged forks, over their last quarters. changed: likewise.
         steps: Of every fork. batches: that were held out.
         diverged: Unchanged and changed forks whose loss was not finite in the end.
     """

@@ -60,6 +60,8 @@ class Change:
 
 
 UNCHANGED = Change()
+#: scores that are taken in the last quarter of a fork
+_SCORES = 5
 
 
 class Replay:
@@ -166,12 +168,21 @@ class Replay:
                     self._step(model, optimizer, each.step, UNCHANGED)
         return found
 
-    def fork(self, state: State, batches: Sequence[Batch], change: Change, *, steps: int) -> Fork:
+    def fork(
+        self,
+        state: State,
+        batches: Sequence[Batch],
+        change: Change,
+        *,
+        steps: int,
+        score: Callable[[nn.Module], float] | None = None,
+    ) -> Fork:
         """Returns what a copy of the loop becomes.
 
         Args:
             state: Where it starts. batches: in their order; they begin again at their end.
             change: What is different. steps: how many.
+            score: Of the model, taken a few times in the last quarter; it may change the mode of the model.
         """
         batches = batches if change.batches is None else change.batches(batches)
         model, optimizer = self.copies(state)
@@ -183,10 +194,13 @@ class Replay:
         assert criterion is not None
         model.train(self._training() if change.training is None else change.training)
         losses: list[float] = []
+        scores: list[float] = []
+        mode = model.training
         with kept_random():
             torch.set_rng_state(state.random)
-            per = self.passes_per_step
-            for k in range(steps if change.length is None else change.length(steps)):
+            per, steps = self.passes_per_step, steps if change.length is None else change.length(steps)
+            marks = {math.ceil(steps * (0.75 + 0.25 * (k + 1) / _SCORES)) - 1 for k in range(_SCORES)}
+            for k in range(steps):
                 total = 0.0
                 for part in range(k * per, (k + 1) * per):
                     args, target = batches[part % len(batches)]
@@ -200,7 +214,10 @@ class Replay:
                     model.zero_grad()
                 if not math.isfinite(total):
                     break
-        return Fork(losses=losses, model=model, optimizer=optimizer)
+                if score is not None and k in marks:
+                    scores.append(score(model))
+                    model.train(mode)
+        return Fork(losses=losses, scores=scores, model=model, optimizer=optimizer)
 
     def _training(self) -> bool:
         return next(iter(self.recording.passes)).training
@@ -220,11 +237,12 @@ class Fork:
     """What became of a copy.
 
     Args:
-        losses: Of its steps; they end where one is not finite.
+        losses: Of its steps; they end where one is not finite. scores: that were taken.
         model: In the end. optimizer: likewise.
     """
 
     losses: list[float]
+    scores: list[float]
     model: nn.Module
     optimizer: torch.optim.Optimizer
 

@@ -195,7 +195,7 @@ def _tight(loop: Loop) -> Loop | None:
 
 @fault("decay_too_strong")
 def _decay(loop: Loop) -> Loop | None:
-    _sgd(loop, lr=0.05, momentum=0.9, weight_decay=0.3)
+    _sgd(loop, lr=0.02 if loop.has_classes else 0.01, momentum=0.9, weight_decay=0.3)
     return loop
 
 
