@@ -35,3 +35,37 @@ def test_an_error_after_steps_ends_the_record(place, capsys):
     assert code == 0
     assert "The script ended with KeyError: 'x'" in out
     assert "1. Softmax" in out
+
+
+def test_a_run_folder_keeps_the_diagnosis(place, capsys):
+    code, out, _ = call(
+        capsys, "doctor", "--seconds", "1", "--seeds", "2", "--out", "found", "trains.py", "--epochs", "3"
+    )
+    assert code == 0
+    assert "Files in found" in out
+    page = (place / "found" / "report.html").read_text()
+    assert "What is wrong with this training loop?" in page
+    assert "trains.py --epochs 3" in page
+    code, shown, _ = call(capsys, "show", "found")
+    assert code == 0
+    assert shown.startswith(out.removeprefix("ended 1\n").split("\n\n")[0])
+    code, shown, _ = call(capsys, "show", "found", "--json")
+    found = one_object(shown)
+    assert found["arguments"] == ["--epochs", "3"]
+    verdict = found["findings"][0]["verdicts"][0]
+    assert verdict["effect"]["low"] <= verdict["effect"]["mean"] <= verdict["effect"]["high"]
+    code, listed, _ = call(capsys, "runs", ".")
+    assert "trains.py: Softmax is applied before cross-entropy" in listed
+
+
+def test_a_diagnosis_draws_itself(place, capsys):
+    from thalweg.doctor import watch_script
+
+    run = watch_script(place / "trains.py")
+    capsys.readouterr()
+    diagnosis = run.prove(seeds=2, seconds=1.0)
+    assert "srcdoc" in diagnosis._repr_html_()
+    assert [chart.name for chart in diagnosis.answer.charts] == ["verdicts", "losses", "gradients", "updates"]
+    losses = diagnosis.answer.charts[1].series[0]
+    assert len(losses.y) == 64
+    assert losses.y[0] == float(run.recording.losses[0])

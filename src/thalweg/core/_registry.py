@@ -20,6 +20,11 @@ _RENDERERS: dict[tuple[str, str], str] = {
     ("path", "text"): "thalweg.report:path_text",
     ("path", "html"): "thalweg.report:path_html",
     ("path", "notebook"): "thalweg.report:notebook_html",
+    ("doctor", "text"): "thalweg.report:doctor_text",
+    ("doctor", "html"): "thalweg.report:doctor_html",
+    ("doctor", "notebook"): "thalweg.report:notebook_html",
+    ("diagnosis", "html"): "thalweg.report:diagnosis_html",
+    ("diagnosis", "notebook"): "thalweg.report:notebook_html",
     ("plan", "text"): "thalweg.report:plan_text",
     ("plan", "notebook"): "thalweg.report:plan_html",
 }

@@ -6,16 +6,17 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
 
-from thalweg.core import RunError
+from thalweg.core import Answer, Chart, RunError, render
 from thalweg.doctor._causes import CAUSES
-from thalweg.doctor._finding import Finding, Verdict
+from thalweg.doctor._finding import Finding
 from thalweg.doctor._prove import prove
 from thalweg.doctor._ranking import ranked
+from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_line
 from thalweg.doctor._view import View
 from thalweg.doctor._watch import Recorder
 
@@ -35,6 +36,7 @@ class Diagnosis:
             where no replay was tried.
         refused: Why the loop cannot be replayed; None where it can.
         notes: What else the reader should know.
+        charts: The course of the loop.
     """
 
     findings: Sequence[Finding]
@@ -42,9 +44,22 @@ class Diagnosis:
     replayed: tuple[int, int] | None = None
     refused: str | None = None
     notes: Sequence[str] = ()
+    charts: Sequence[Chart] = ()
+
+    kind: ClassVar[str] = "diagnosis"
+
+    @property
+    def answer(self) -> Answer:
+        """The same as sentences, tables and charts."""
+        notes = [f"No remedy was tried: {self.refused}."] if self.refused is not None else []
+        notes += [f"{note}." for note in self.notes]
+        if self.replayed is not None:
+            equal, num = self.replayed
+            notes.append(f"Replayed unchanged, {equal:,} of {num:,} passes gave the recorded loss to the bit.")
+        return answer_of(self.findings, self.charts, self.num_steps, notes, self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain data."""
+        """Returns plain data; docs/reference/doctor-json.md describes it."""
         return {
             "steps": self.num_steps,
             "replayed": None if self.replayed is None else {"equal": self.replayed[0], "of": self.replayed[1]},
@@ -59,7 +74,7 @@ class Diagnosis:
         lines: list[str] = []
         for number, finding in enumerate(self.findings[:_TOLD], start=1):
             lines += _lines(number, finding)
-        others = [CAUSES[each.cause].title for each in self.findings[_TOLD:]]
+        others = [title_of(each.cause) for each in self.findings[_TOLD:]]
         if others:
             lines += _wrap(f"Weaker evidence: {', '.join(others)}.", "")
         if self.refused is not None:
@@ -67,6 +82,9 @@ class Diagnosis:
         for note in self.notes:
             lines += _wrap(f"{note}.", "")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return render(self, "notebook")
 
 
 class Watch(Recorder):
@@ -94,6 +112,7 @@ class Watch(Recorder):
             num_steps=self.recording.num_steps,
             refused=view.replay.refused(),
             notes=tuple(self.recording.notes),
+            charts=charts_of(view),
         )
 
     def prove(self, *, seeds: int = 8, seconds: float = 5.0) -> Diagnosis:
@@ -166,19 +185,8 @@ def _lines(number: int, finding: Finding) -> list[str]:
         lines += [f"     - {line}" for line in remedy.before.splitlines()]
         lines += [f"     + {line}" for line in remedy.after.splitlines()]
     for verdict in [proven] if proven else finding.verdicts:
-        lines += _wrap(f"Proof: {_verdict_line(verdict)}", "   ")
+        lines += _wrap(f"Proof: {verdict_line(verdict)}", "   ")
     return lines
-
-
-def _verdict_line(verdict: Verdict) -> str:
-    effect, seeds = verdict.effect, verdict.effect.seeds
-    if effect.told_apart:
-        way = "lower" if effect.mean > 0 else "higher"
-        ends = sorted((abs(effect.low), abs(effect.high)))
-        what = f"{verdict.measure} {abs(effect.mean):.3g} {way} [{ends[0]:.3g}, {ends[1]:.3g}]"
-    else:
-        what = f"no difference of the {verdict.measure} that {verdict.steps} steps can show"
-    return f"{what}, {verdict.unchanged:.3g} -> {verdict.changed:.3g} after {verdict.steps} steps, {seeds} seeds."
 
 
 def _wrap(text: str, indent: str, *, hanging: bool = False) -> list[str]:
@@ -191,6 +199,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "says": finding.says,
         "weight": finding.weight,
         "evidence": list(finding.evidence),
+        "rows": list(finding.rows),
         "remedies": [{"says": r.says, "before": r.before, "after": r.after} for r in finding.remedies],
         "verdicts": [
             {

@@ -21,20 +21,20 @@ _FINDINGS, _REMEDIES = 3, 2
 _KINDS = 3
 #: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
 _WORST = 10.0
-_FEWEST_STEPS = 10
+_FEWEST_STEPS, _FEWEST_SEEDS = 10, 4
 
 
 def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float) -> tuple[list[Finding], list[str]]:
     """Returns the findings with verdicts of the first ones, and which remedies could not be tried.
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
-    Forks make as many steps as there is time for, at most those that were recorded. The next finding is tried where
-    none before it was proven, while there is time.
+    Forks make as many steps as were recorded. Where there is no time for that, there are fewer of them, and then they
+    are shorter. The next finding is tried where none before it was proven, while there is time.
 
     Args:
         view: Of a recording that can be replayed.
         findings: The likeliest first.
-        seeds: Forks of each kind, at least 2. seconds: for all of them, about.
+        seeds: Forks of each kind, at least 2 and at most so many. seconds: for all of them, about.
 
     Raises:
         InputError: for fewer than 2 seeds, or no time.
@@ -42,7 +42,9 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
     check_number("seeds", seeds, least=2, integer=True)
     check_number("seconds", seconds, above=0)
     begun, batches = time.perf_counter(), view.training
-    steps = _steps(view, seconds / (_KINDS * seeds), view.recording.num_steps)
+    each, steps = _seconds_of_a_step(view), view.recording.num_steps
+    seeds = min(seeds, max(_FEWEST_SEEDS, int(seconds / (_KINDS * each * steps))))
+    steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
 
     def forks(change: Change, fresh: bool) -> list[tuple[float, bool]]:
@@ -68,12 +70,14 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
     return found, notes
 
 
-def _steps(view: View, seconds: float, most: int) -> int:
-    """Returns how many steps a fork makes in some seconds."""
-    begun = time.perf_counter()
-    view.replay.fork(view.recording.states[0], view.training, UNCHANGED, steps=3)
-    each = (time.perf_counter() - begun) / 3
-    return max(_FEWEST_STEPS, min(most, int(seconds / max(each, 1e-6))))
+def _seconds_of_a_step(view: View) -> float:
+    """Returns those of a fork; the first steps of a process, which are slow, do not count."""
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        view.replay.fork(view.recording.states[0], view.training, UNCHANGED, steps=5)
+        seconds.append((time.perf_counter() - begun) / 5)
+    return max(min(seconds), 1e-6)
 
 
 def _one(

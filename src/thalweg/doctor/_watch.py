@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -39,8 +41,26 @@ _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 _PROBE_SHARE, _COPY_SHARE = 0.02, 0.01
 #: copies of the state that are kept beside the first one
 _STATES = 4
+#: steps from which a statistic is taken at this share of those that were made, at most
+_OFTEN = 64
 
 _active: list[Recorder] = []
+
+
+class Pace:
+    """Seconds of a step: the median of the last ones, as the first of a process are slow."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=15)
+
+    def add(self, seconds: float) -> None:
+        """Notes a step."""
+        self._last.append(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """The median; 0 where no step was noted."""
+        return statistics.median(self._last) if self._last else 0.0
 
 
 class Recorder:
@@ -75,9 +95,9 @@ class Recorder:
         self.recording = Recording(model=model, optimizer=optimizer, criterion=criterion, passes=Passes(memory))
         self._model, self._optimizer = model, optimizer
         self._probe: LayerProbe | None = None
-        self._next_probe, self._probed = 0, 0.0
+        self._next_probe, self._step_begun = 0, 0.0
+        self._plain, self._probed = Pace(), Pace()
         self._next_state, self._copied = 0, 0.0
-        self._begun = time.perf_counter()
         self._draws: bool | None = None
         self._random: torch.Tensor | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -108,7 +128,6 @@ class Recorder:
         self._patch(torch.Tensor, "backward", self._seen_backward(torch.Tensor.backward))
         self._patch(optimizer, "zero_grad", self._seen_zeroing(optimizer.zero_grad))
         self._patch(model, "zero_grad", self._seen_zeroing(model.zero_grad))
-        self._begun = time.perf_counter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -145,6 +164,8 @@ class Recorder:
         if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
             self._probe.remove()
             self._probe = None
+        if self._passes == 0:
+            self._step_begun = time.perf_counter()
         if self._probe is None and recording.num_steps >= self._next_probe:
             self._probe = LayerProbe(model)
         if recording.num_steps >= self._next_state:
@@ -289,15 +310,19 @@ class Recorder:
         recording = self.recording
         recording.events += b"s"
         self._passes, self._kept, self._step_loss = 0, False, None
-        if self._probe is not None:
-            begun, step = time.perf_counter(), recording.num_steps - 1
-            recording.probes.append(self._probe.finish(step, self._gradients))
-            self._probe = None
-            now = time.perf_counter()
-            self._probed += now - begun
-            each = self._probed / len(recording.probes)
-            pace = (now - self._begun) / recording.num_steps
-            self._next_probe = max(2 * step, 1) if step < 64 else step + max(1, int(each / (_PROBE_SHARE * pace)))
+        if self._probe is None:
+            self._plain.add(time.perf_counter() - self._step_begun)
+            return
+        step = recording.num_steps - 1
+        recording.probes.append(self._probe.finish(step, self._gradients))
+        self._probe = None
+        self._probed.add(time.perf_counter() - self._step_begun)
+        if step < _OFTEN:
+            self._next_probe = max(2 * step, 1)
+        else:
+            plain = self._plain.seconds
+            rest = (self._probed.seconds - plain) / (_PROBE_SHARE * plain) if plain > 0 else 0.0
+            self._next_probe = step + max(step // _OFTEN, int(rest))
 
     # ---- states
 
@@ -308,8 +333,7 @@ class Recorder:
             del recording.states[1]
         now = time.perf_counter()
         self._copied += now - begun
-        pace = (now - self._begun) / max(1, recording.num_steps)
-        room = self._copied / (_COPY_SHARE * max(pace, 1e-9))
+        room = self._copied / (_COPY_SHARE * max(self._plain.seconds, 1e-9))
         self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, int(room))
 
     def _state(self) -> State:

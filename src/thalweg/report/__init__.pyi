@@ -1,3 +1,6 @@
+from ._doctor import diagnosis_html as diagnosis_html
+from ._doctor import doctor_html as doctor_html
+from ._doctor import doctor_text as doctor_text
 from ._figures import figures as figures
 from ._html import notebook_html as notebook_html
 from ._html import train_html as train_html

@@ -1,3 +1,4 @@
+from ._doctor import doctor as doctor
 from ._files import base_recipe as base_recipe
 from ._landscape import is_run as is_run
 from ._landscape import landscape as landscape
@@ -7,6 +8,7 @@ from ._plan import PlanResult as PlanResult
 from ._plan import plan as plan
 from ._predict import Predictions as Predictions
 from ._predict import predict as predict
+from ._results import DoctorResult as DoctorResult
 from ._results import PathResult as PathResult
 from ._results import StudyResult as StudyResult
 from ._results import TrainResult as TrainResult

@@ -159,10 +159,11 @@ def write_report(folder: RunFolder, session: Session, result: Any) -> None:
 
 
 def write_result(folder: RunFolder, result: Any, timing: Mapping[str, float]) -> None:
-    """Writes the files that every run has: recipe, report and, last, the result."""
+    """Writes the files that every run has: the recipe, where there is one, the report and, last, the result."""
     folder.remove("SHA256SUMS")  # of the sitting before
     folder.write_json("timing.json", {"seconds": result.seconds, **timing})
-    write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
+    if hasattr(result, "recipe"):
+        write_text(folder.path / "recipe.toml", recipe_to_text(result.recipe))
     write_text(folder.path / "summary.txt", render(result, "text") + "\n")
     write_text(folder.path / "report.html", render(result, "html"))
     arrays = getattr(getattr(result, "answer", None), "arrays", {})

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from thalweg.core import Answer, Interval, render
+from thalweg.doctor import Diagnosis
 from thalweg.linear import PathOptions
 from thalweg.population import Plan, Record, Scores
 from thalweg.recipes import Recipe, recipe_to_text
@@ -236,6 +237,49 @@ class PathResult:
             "test": {"metric": self.task.metric, **self.test.to_json()},
             "rows": self.num_rows,
             "seed": self.model_seed,
+            "seconds": round(self.seconds, 3),
+            "run": None if self.run is None else str(self.run),
+        }
+
+    def __str__(self) -> str:
+        return render(self, "text")
+
+    def _repr_html_(self) -> str:
+        return render(self, "notebook")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorResult:
+    """What the doctor found in a training script.
+
+    Args:
+        script: Its path. arguments: what it was run with.
+        diagnosis: Findings and verdicts.
+        seconds: Wall-clock time, with that of the script.
+        run: The run folder, or None.
+    """
+
+    kind: ClassVar[str] = "doctor"
+    complete: ClassVar[bool] = True
+
+    script: str
+    arguments: tuple[str, ...]
+    diagnosis: Diagnosis
+    seconds: float
+    run: Path | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """Sentences, tables, charts and data."""
+        return self.diagnosis.answer
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the object that `--json` prints; docs/reference/doctor-json.md describes it."""
+        return {
+            "script": self.script,
+            "arguments": list(self.arguments),
+            **self.diagnosis.to_json(),
+            "headline": self.answer.headline,
             "seconds": round(self.seconds, 3),
             "run": None if self.run is None else str(self.run),
         }

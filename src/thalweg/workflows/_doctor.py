@@ -1,0 +1,57 @@
+"""`doctor`: what is wrong with a training script, and what mends it?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from thalweg.core import check_number
+from thalweg.doctor import watch_script
+from thalweg.store import RunFolder, check_new
+from thalweg.workflows._files import write_result
+from thalweg.workflows._results import DoctorResult
+
+
+def doctor(
+    script: str | Path,
+    arguments: Sequence[str] = (),
+    *,
+    seeds: int = 8,
+    seconds: float = 5.0,
+    out: str | Path | None = None,
+) -> DoctorResult:
+    """Runs a training script as it is, and returns what is wrong with its loop and what mends it.
+
+    Args:
+        script: A Python file. arguments: what it reads from the command line.
+        seeds: Pairs of forks for each remedy; 0 tries none.
+        seconds: For all forks together, about.
+        out: Run folder to write, new or empty; None writes nothing.
+
+    Raises:
+        InputError: where an argument does not fit; nothing is run or written then.
+        RunError: where the script trained nothing that could be seen.
+    """
+    started = time.monotonic()
+    if seeds != 0:
+        check_number("seeds", seeds, least=2, integer=True)
+        check_number("seconds", seconds, above=0)
+    if out is not None:
+        check_new(out)
+    watched = watch_script(script, arguments)
+    diagnosis = watched.diagnosis() if seeds == 0 else watched.prove(seeds=seeds, seconds=seconds)
+    folder = None
+    if out is not None:
+        request = {"script": str(script), "arguments": list(arguments), "seeds": seeds, "seconds": seconds}
+        folder = RunFolder.create(out, "doctor", request)
+    result = DoctorResult(
+        script=str(script),
+        arguments=tuple(arguments),
+        diagnosis=diagnosis,
+        seconds=time.monotonic() - started,
+        run=None if folder is None else folder.path,
+    )
+    if folder is not None:
+        write_result(folder, result, {})
+    return result
