@@ -309,7 +309,10 @@ def main() -> int:
         parts[f"{case} {question}"] = found
         for name, each in found["contenders"].items():
             print(f"    {name}: {_line(each)}")
-        print(f"  best peer: {found.get('best_peer')}; it takes {found.get('ratio', float('nan')):.2f}x as long")
+        best = (
+            f"{found['best_peer']}; it takes {found['ratio']:.2f}x as long" if "ratio" in found else "none came so far"
+        )
+        print(f"  best peer: {best}")
         if out:
             report = {
                 "date": today(),

@@ -12,6 +12,9 @@ from torch import nn
 from thalweg.doctor._recording import LayerStats, ParamStats, Probe
 from thalweg.models import is_activation
 
+#: moments are of the first rows that hold so many numbers, and of so many rows at least
+_NUMBERS, _ROWS = 1 << 16, 8
+
 
 class LayerProbe:
     """Hooks on all layers, for the duration of one forward and backward.
@@ -105,8 +108,7 @@ class LayerProbe:
         stats = replace(stats, gradient=float(gradient.float().square().mean().sqrt()) * rows)
         if below is None or below.shape != gradient.shape:
             return stats
-        reached = _by_unit(gradient).abs().amax(1) > 0
-        still = reached & (_by_unit(below).abs().amax(1) == 0)
+        still = _is_reached(gradient) & ~_is_reached(below)
         size = float(gradient.abs().sum())
         slope = float(below.abs().sum()) / size if size > 0 else None
         return replace(stats, still=tuple(still.nonzero()[:, 0].tolist()), slope=slope)
@@ -122,7 +124,7 @@ def _norm(values: Any) -> float:
 
 
 def _describe(name: str, part: nn.Module, given: torch.Tensor, out: torch.Tensor, follows: str | None) -> LayerStats:
-    below, above = _by_unit(given.float()), _by_unit(out.float())
+    below, above = _by_unit(_some(given).float()), _by_unit(_some(out).float())
     rms = below.square().mean(1).sqrt()
     return LayerStats(
         name=name,
@@ -135,6 +137,21 @@ def _describe(name: str, part: nn.Module, given: torch.Tensor, out: torch.Tensor
         mean_out=float(above.mean()),
         rms_out=float(above.square().mean().sqrt()),
         std_out=float(above.std(1, correction=0).mean()),
+    )
+
+
+def _some(values: torch.Tensor) -> torch.Tensor:
+    """Returns the first rows: as many as have so many numbers."""
+    return values[: max(_ROWS, _NUMBERS * len(values) // max(1, values.numel()))]
+
+
+def _is_reached(gradient: torch.Tensor) -> torch.Tensor:
+    """Returns (units,) whether any place of any row has a gradient."""
+    unit = 1 if gradient.ndim == 4 else gradient.ndim - 1
+    return (
+        (gradient != 0).any(dim=tuple(d for d in range(gradient.ndim) if d != unit))
+        if gradient.ndim > 1
+        else gradient != 0
     )
 
 

@@ -73,7 +73,7 @@ class Pass:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerStats:
-    """A layer at one step; means are over rows, units and places.
+    """A layer at one step; means are over units, places, and the first rows (65,536 numbers, or 8 rows).
 
     Args:
         name: Of the module. kind: its class.
