@@ -35,10 +35,16 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     return {"tools": tools, "faults": faults}
 
 
-def claims(report: dict[str, Any]) -> dict[str, bool]:
-    """Returns what was to be shown, and whether it was."""
+def claims(report: dict[str, Any], *, whole: bool = True) -> dict[str, bool]:
+    """Returns what was to be shown, and whether it was.
+
+    Args:
+        report: The summary. whole: whether splits are looked at too, which are few cases in a part of them.
+    """
     found: dict[str, bool] = {}
     for split, figures in report["tools"].get("thalweg", {}).items():
+        if split != "all" and not whole:
+            continue
         if "rank 1" in figures:
             found[f"{split}: the exact cause is first in at least {RANK_1:.0%}"] = figures["rank 1"]["share"] >= RANK_1
             found[f"{split}: it is among the first three in at least {RANK_3:.0%}"] = (

@@ -55,7 +55,10 @@ def test_figures_of_a_score():
 
 
 @pytest.mark.slow
-def test_the_claims_hold_on_a_twentieth(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["run.py", "--share", "0.05", "--out", "", "--workers", "2"])
+def test_faults_are_named_and_healthy_loops_left_in_peace_in_a_twentieth(monkeypatch, capsys):
+    # without proofs: what these reach depends on the time that there is
+    monkeypatch.setattr(sys, "argv", ["run.py", "--share", "0.05", "--proof", "0", "--out", "", "--workers", "2"])
     code = run.main()
-    assert code == 0, capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert code == 0, out
+    assert out.count("holds: all") == 3
