@@ -38,7 +38,7 @@ _LOSSES = (
 )
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 #: share of the time that statistics may take, and that copies of the state may take
-_PROBE_SHARE, _COPY_SHARE = 0.02, 0.01
+_PROBE_SHARE, _COPY_SHARE = 0.01, 0.005
 #: copies of the state that are kept beside the first one
 _STATES = 4
 #: steps from which a statistic is taken at this share of those that were made, at most
