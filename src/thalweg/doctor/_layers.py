@@ -49,8 +49,11 @@ class LayerProbe:
                 maker = self._made.get(id(given[0]))
                 if maker is not None and maker.output() is not given[0]:
                     maker = None
-                fresh = maker is None or maker.version != given[0]._version
-                below, above = _moments(given[0]) if fresh else maker.moments, _moments(out)
+                if maker is not None and maker.version == given[0]._version:
+                    below = maker.moments
+                else:
+                    below = _moments(given[0])
+                above = _moments(out)
                 self._stats[place] = _describe(name, part, below, above, None if maker is None else maker.name)
             self._made[id(out)] = _Made(name, ref(out), out._version, above)
             passed: list[torch.Tensor] = []

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8
 
