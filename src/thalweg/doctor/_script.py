@@ -15,9 +15,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
+from thalweg.doctor._watch import SHARE
 
 
-def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
+def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: float | None = SHARE) -> Watch:
     """Runs a script as `python path arguments` would, and returns the record of its training loop.
 
     The loop is that of the first model that is called with gradients after an optimizer of its parameters was made.
@@ -25,6 +26,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
 
     Args:
         path: A Python file. arguments: what it reads from the command line.
+        share: Of the time, for statistics, as in `watch`.
 
     Raises:
         InputError: where there is no such file.
@@ -33,7 +35,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
     path = Path(path)
     if not path.is_file():
         raise InputError("script", "a Python file that is there", str(path), "Name the script that trains.")
-    finder = _Finder()
+    finder = _Finder(share)
     error: BaseException | None = None
     with finder, _command_line(path, arguments):
         try:
@@ -56,8 +58,9 @@ def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
 class _Finder:
     """Finds the loop: it knows the optimizers that are made, and waits for the model that is called first."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float | None) -> None:
         self.watch: Watch | None = None
+        self._share = share
         self._optimizers: list[torch.optim.Optimizer] = []
         self._undo = contextlib.ExitStack()
 
@@ -85,7 +88,7 @@ class _Finder:
         own = {id(p) for p in module.parameters()}
         for optimizer in self._optimizers:
             if any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-                self.watch = Watch(module, optimizer).__enter__()
+                self.watch = Watch(module, optimizer, share=self._share).__enter__()
                 self.watch.begin(args)  # the call is under way: its own hooks were read before
                 return
 
