@@ -205,3 +205,36 @@ def test_gradients_of_a_probe_are_those_of_autograd():
     assert linear.rms_out == pytest.approx(float(above.square().mean().sqrt()))
     assert relu.follows == linear.name
     assert relu.still == tuple(np.flatnonzero((above <= 0).all(0)).tolist())
+
+
+def test_an_evaluation_in_parts_keeps_the_targets_of_each():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, y = torch.randn(50, 6), torch.randint(2, (50,))
+    with tw.watch(network, optimizer) as run:
+        F.cross_entropy(network(x[:8]), y[:8]).backward()
+        optimizer.step()
+        with torch.no_grad():
+            F.cross_entropy(torch.cat([network(part) for part in x.split(20)]), y)
+    seen = run.recording.evaluations
+    assert [len(each.target) for each in seen] == [20, 20, 10]
+    assert torch.equal(torch.cat([each.target for each in seen]), y)
+    assert all(each.intact for each in seen)
+    assert run.recording.curve[-1].rows == [50]
+
+
+def test_without_a_share_statistics_are_taken_at_the_same_steps():
+    def steps() -> list[int]:
+        network = model()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        with tw.watch(network, optimizer, share=None) as run:
+            for _ in range(200):
+                optimizer.zero_grad()
+                F.cross_entropy(network(torch.randn(8, 6)), torch.randint(2, (8,))).backward()
+                optimizer.step()
+        return [probe.step for probe in run.recording.probes]
+
+    first = steps()
+    assert first == steps()
+    assert first[:8] == [0, 1, 2, 4, 8, 16, 32, 64]
+    assert len(first) == 17

@@ -198,9 +198,10 @@ class Recorder:
         input, target = given.pop("input", None), given.pop("target", None)
         if self._output is None or not isinstance(input, torch.Tensor):
             return value
-        if not torch.is_grad_enabled():
-            self._note_target(value, target)
-        elif value.requires_grad:
+        if not value.requires_grad:
+            if self._evaluating:
+                self._note_target(value, target)
+        else:
             if self._call is None or self._call.name != name or self._probe is not None:
                 self._call = LossCall(
                     name=name,

@@ -1,0 +1,70 @@
+"""Every training is watched, and the doctor looks at runs."""
+
+import json
+
+import pytest
+
+import thalweg as tw
+from thalweg.core import InputError
+from thalweg.recipes import Recipe
+from thalweg.workflows import TrainResult, doctor
+
+LOOP = Recipe(widths=(16,), epochs=30, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def sick(tmp_path_factory) -> TrainResult:
+    """A training whose weights all begin at 0."""
+    folder = tmp_path_factory.mktemp("sick") / "run"
+    return tw.train("wine", LOOP.changed(init="zeros"), seeds=2, out=folder)
+
+
+def test_a_training_says_what_is_wrong_with_its_loop(sick: TrainResult):
+    assert sick.diagnosis is not None
+    causes = [finding.cause for finding in sick.diagnosis.findings]
+    assert causes[0] == "zero_initialisation"
+    assert sick.run is not None
+    assert "All weights of linear1.weight" in (sick.run / "summary.txt").read_text()
+    assert "All weights of linear1.weight" in (sick.run / "report.html").read_text()
+    stored = json.loads((sick.run / "result.json").read_text())["diagnosis"]["findings"]
+    assert [each["cause"] for each in stored] == causes
+    assert f"thalweg doctor {sick.run}" in str(sick).replace("\n", " ")
+
+
+def test_a_healthy_training_is_left_in_peace_and_says_the_same_twice(tmp_path):
+    first, again = (tw.train("wine", LOOP, seeds=2, out=tmp_path / name) for name in ("first", "again"))
+    assert first.diagnosis is not None
+    assert again.diagnosis is not None
+    assert not first.diagnosis.findings
+    assert first.diagnosis.to_json() == again.diagnosis.to_json()
+    assert "The doctor found nothing wrong in the 180 steps of seed 0." in str(first)
+
+
+def test_the_doctor_proves_what_mends_a_run(sick: TrainResult):
+    assert sick.run is not None
+    found = doctor(sick.run, seconds=20).diagnosis
+    first = found.findings[0]
+    assert first.cause == "zero_initialisation"
+    assert first.verdicts[-1].proven
+    assert first.verdicts[-1].measure == "Brier score of your validation"
+    assert found.replayed is not None
+    assert found.replayed[0] == found.replayed[1] > 0
+
+
+def test_a_long_loop_is_looked_at_when_asked_only(tmp_path):
+    found = tw.train("wine", LOOP.changed(epochs=1_000), seeds=1, out=tmp_path / "long")
+    assert found.diagnosis is None
+    assert "The doctor did not look at this long loop. To let him: thalweg doctor" in str(found).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "script must be a Python file, or the folder of a run with its train.py, got"),
+        (["--epochs", "3"], "arguments must be left out for a run, got '--epochs 3'"),
+    ],
+)
+def test_what_is_no_run_is_one_line(tmp_path, arguments, message):
+    with pytest.raises(InputError, match="must be") as caught:
+        doctor(tmp_path, arguments)
+    assert message in str(caught.value)
