@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._causes._tuning import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._recording import LayerStats
@@ -230,7 +230,7 @@ def _replaced(kind: type[nn.Module], new: Callable[[], nn.Module]) -> ModelChang
     return change
 
 
-def _relu_with_he(model: nn.Module, given: tuple[Any, ...]) -> None:
+def _relu_with_he(model: nn.Module, given: Batch) -> None:
     for kind in (nn.Sigmoid, nn.Tanh):
         _replaced(kind, nn.ReLU)(model, given)
     with torch.no_grad():
