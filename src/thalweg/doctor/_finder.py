@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError
+from thalweg.doctor._calls import after_closure
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 
 
@@ -43,6 +45,7 @@ class Finder:
                 self._seen(module)
             return call(module, *args, **kwargs)
 
+        self._undo.callback(register_optimizer_step_pre_hook(self._before_step).remove)
         self._calls = self._undo.enter_context(contextlib.ExitStack())
         nn.Module.__call__ = called  # before the hooks of the module are read, so that this call is seen whole
         self._calls.callback(setattr, nn.Module, "__call__", call)
@@ -52,6 +55,12 @@ class Finder:
         self._undo.close()
         if self.watch is not None:
             self.watch.__exit__(None, None, None)
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Follows a step whose closure calls the model first: a watch that begins there did not see it begin."""
+        if self.watch is not None:
+            return None
+        return after_closure(args, kwargs, lambda: self.watch.note_step(optimizer) if self.watch is not None else None)
 
     def _seen(self, module: nn.Module) -> None:
         if self.watch is None:
@@ -66,9 +75,14 @@ class Finder:
         elif self.watch.recording.num_steps > 0:
             self._calls.close()
         elif id(module) not in self._parts and any(id(p) in self._trained for p in module.parameters()):
-            first = type(self.watch.recording.model).__name__
-            self.watch.recording.unsupported.append(
-                f"the loop calls several models ({first}, then {type(module).__name__}); put them into one forward"
+            recording, first, second = (
+                self.watch.recording,
+                type(self.watch.recording.model).__name__,
+                type(module).__name__,
+            )
+            recording.unsupported.append(f"the loop calls several models, {first} and then {second}")
+            recording.notes.append(
+                f"The loop calls {first}, and then {second}; only the first was watched. Call both in one forward"
             )
             self._calls.close()
 

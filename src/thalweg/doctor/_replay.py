@@ -227,7 +227,8 @@ class Replay:
                 model.train(each.training)
                 if each.random is not None:
                     torch.set_rng_state(each.random)
-                if each.zeroed:
+                begins = k == 0 or first[k - 1].step < each.step
+                if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
                 whole = each.loss is not None and each.seen is not None and float(each.seen) != 0
                 factor = float(each.loss) / float(each.seen) if whole else None  # type: ignore[arg-type]

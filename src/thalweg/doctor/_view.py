@@ -297,10 +297,19 @@ class View:
 
     def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
         found: list[float] = []
-        if not self.replay.knows_loss or not batches or not all(t.isfinite().all() for t in _floats(state.model)):
+        # a schedule may have ended: the state after the last step holds the rate of one that never came
+        rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]
+        if (
+            not self.replay.knows_loss
+            or not batches
+            or not any(rates)
+            or not all(t.isfinite().all() for t in _floats(state.model))
+        ):
             return []
         for batch in batches:
             model, optimizer = self.replay.copies(state)
+            for group, rate in zip(optimizer.param_groups, rates, strict=False):
+                group["lr"] = rate
             model.train(self.passes[-1].training)
 
             def loss_of(model: nn.Module = model, batch: Batch = batch) -> torch.Tensor:
@@ -322,12 +331,13 @@ class View:
             found.append(_FACTORS[max(best - 1, 0)])
         return found
 
-    def outputs(self, batches: Sequence[Batch]) -> torch.Tensor:
-        """Returns what the model, as the loop left it, answers to some batches, in evaluation mode."""
+    def outputs(self, batches: Sequence[Batch]) -> torch.Tensor | None:
+        """Returns what the model, as the loop left it, answers to some batches in evaluation mode; or None."""
         model, _ = self.replay.copies(self.recording.states[-1])
         model.eval()
         with torch.no_grad():
-            return torch.cat([_logits(batch.answer(model)) for batch in batches])
+            found = [logits_of(batch.answer(model)) for batch in batches]
+        return None if any(each is None for each in found) else torch.cat([each for each in found if each is not None])
 
     def _noise_at(self, state: State, parts: Sequence[Batch], size: int) -> float:
         """Returns the noise over the squared gradient of one row, from the gradients of parts of so many rows."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from thalweg.core import InputError, RunError, check_number
 from thalweg.doctor._batch import logits_of, own_loss
-from thalweg.doctor._calls import intercept
+from thalweg.doctor._calls import after_closure, intercept
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
 from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, State, versions_of
@@ -317,24 +317,20 @@ class Recorder:
         return clip(*args, **kwargs)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer
-        if closure is None:
-            self._note_step(optimizer)
-            return None
         calls = 0
 
-        def seen() -> Any:
+        def noted() -> None:
             nonlocal calls
-            value, calls = closure(), calls + 1
+            calls += 1
             if calls == 1:
-                self._note_step(optimizer)
+                self.note_step(optimizer)
             else:
                 _once(self.recording.unsupported, "the optimizer calls a closure several times a step")
-            return value
 
-        return (optimizer, seen, *args[2:]), {key: v for key, v in kwargs.items() if key != "closure"}
+        return after_closure(args, kwargs, noted)
 
-    def _note_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def note_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
         recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
         recording.kept.append(self._kept)

@@ -152,6 +152,8 @@ def _class_collapse(view: View) -> Finding | None:
     if y is None or not view.training or not np.isfinite(view.losses).all():
         return None
     output = view.outputs(view.training[-16:])
+    if output is None:
+        return None
     labels = torch.cat([to_labels(batch.target) for batch in view.training[-16:]])
     if output.ndim == 2 and output.shape[1] > 1:
         answers = output.argmax(1)
