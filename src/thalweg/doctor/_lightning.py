@@ -36,7 +36,7 @@ class LightningDoctor(LoopDoctor, Callback):
         RunError: when a fit begins that has several optimizers or devices.
 
     Example:
-        >>> doctor = LightningDoctor()
+        >>> doctor = LightningDoctor()  # doctest: +SKIP
         >>> trainer = lightning.pytorch.Trainer(callbacks=[doctor])  # doctest: +SKIP
         >>> trainer.fit(module, loader)  # doctest: +SKIP
         >>> print(doctor.diagnosis())  # doctest: +SKIP

@@ -29,7 +29,7 @@ class TrainerDoctor(LoopDoctor, TrainerCallback):
         RunError: when training begins with several devices, or no optimizer of torch.
 
     Example:
-        >>> doctor = TrainerDoctor()
+        >>> doctor = TrainerDoctor()  # doctest: +SKIP
         >>> trainer = transformers.Trainer(model, train_dataset=rows, callbacks=[doctor])  # doctest: +SKIP
         >>> trainer.train()  # doctest: +SKIP
         >>> print(doctor.diagnosis())  # doctest: +SKIP
