@@ -168,7 +168,7 @@ def test_a_closure_that_is_called_once_is_a_plain_step():
             loss.backward()
             return loss
 
-        with tw.watch(model, optimizer) as run:
+        with tw.watch(model, optimizer, share=None) as run:
             for _ in range(8):
                 if closures:
                     optimizer.step(closure)

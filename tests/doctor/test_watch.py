@@ -143,9 +143,10 @@ def test_bad_input_is_one_line(given, message):
     assert message in str(caught.value)
 
 
-def test_what_is_kept_is_bounded():
-    passes, rows = Passes(10_000), torch.zeros(25, 10)  # of 1,000 bytes
-    for step in range(100):
+@pytest.mark.parametrize("memory", [1, 16_000, 40_000])
+def test_what_is_kept_is_bounded(memory):
+    passes, rows = Passes(memory), torch.zeros(25, 10)  # of 1,000 bytes
+    for step in range(400):
         passes.add(
             Pass(
                 step=step,
@@ -161,7 +162,11 @@ def test_what_is_kept_is_bounded():
                 training=True,
             )
         )
-    assert [each.step for each in passes] == [0, 1, *range(93, 100)]
+    steps = [each.step for each in passes]
+    between = {1: [], 16_000: [*range(64, 399, 64)], 40_000: [*range(16, 398, 16)]}[memory]
+    first, last = memory // 4_000, max(1, memory // 16_000)
+    assert steps == [*range(first), *between, *range(400 - last, 400)]
+    assert len(steps) <= max(1, memory // 1_000)
 
 
 def test_batches_that_were_written_over_are_not_replayed():

@@ -22,6 +22,7 @@ def command(script: str, arguments: tuple[str, ...], seeds: int, seconds: float,
     """Run SCRIPT with its ARGUMENTS, say what is wrong with its training loop, and prove what mends it.
 
     The script is not changed. Options of the doctor stand before it. What the script prints goes to stderr with --json.
+    SCRIPT may be the folder of a run of `thalweg train` or `tune`: the saved model is trained again, and looked at.
     """
     from thalweg.workflows import doctor
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,7 +87,7 @@ class Batch:
         Raises:
             RunError: where their shapes do not agree.
         """
-        first, parts = batches[0], [list(tensors_of(each.args, each.kwargs)) for each in batches]
+        first, parts = batches[0], [tensors_of(each.args, each.kwargs) for each in batches]
         if len({tuple(t.shape[1:] for t in part) for part in parts}) > 1:
             raise RunError("Batches of different shapes cannot be joined.")
         together = iter(zip(*parts, strict=True))
@@ -102,15 +102,17 @@ class Batch:
         return replace(first, args=args, kwargs=kwargs, target=target, own=own)
 
 
-def tensors_of(*values: Any) -> Iterator[torch.Tensor]:
-    """Yields the tensors in some values, in order."""
+def tensors_of(*values: Any) -> list[torch.Tensor]:
+    """Returns the tensors in some values, in order."""
+    found: list[torch.Tensor] = []
     for value in values:
         if isinstance(value, torch.Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, Mapping):
-            yield from tensors_of(*value.values())
+            found += tensors_of(*value.values())
         elif isinstance(value, tuple | list):
-            yield from tensors_of(*value)
+            found += tensors_of(*value)
+    return found
 
 
 def _each(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -18,7 +18,7 @@ from thalweg.doctor._prove import prove
 from thalweg.doctor._ranking import ranked
 from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_line
 from thalweg.doctor._view import View
-from thalweg.doctor._watch import Recorder
+from thalweg.doctor._watch import SHARE, Recorder
 
 _WIDTH = 100
 #: findings that are told in full
@@ -146,6 +146,7 @@ def watch(
     criterion: Callable[[Any, Any], torch.Tensor] | None = None,
     *,
     memory: int = 256 << 20,
+    share: float | None = SHARE,
 ) -> Watch:
     """Returns what records a training loop of any kind while it is entered, without a change to the loop.
 
@@ -156,6 +157,7 @@ def watch(
         optimizer: What trains it.
         criterion: The loss of output and target; needed only where it is none of torch's functions.
         memory: Bytes of batches that are kept, at most.
+        share: Of the loop's time, for statistics; None takes them at the same steps in every run, whatever they cost.
 
     Raises:
         InputError: where an argument is of another kind.
@@ -172,7 +174,7 @@ def watch(
         >>> run.diagnosis().findings[0].cause
         'softmax_before_cross_entropy'
     """
-    return Watch(model, optimizer, criterion, memory=memory)
+    return Watch(model, optimizer, criterion, memory=memory, share=share)
 
 
 def _lines(number: int, finding: Finding) -> list[str]:

@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from thalweg.core import InputError, RunError
 from thalweg.doctor._calls import after_closure
 from thalweg.doctor._diagnosis import Diagnosis, Watch
+from thalweg.doctor._watch import SHARE
 
 
 class Finder:
@@ -21,7 +22,7 @@ class Finder:
 
     Args:
         optimizers: That are known; others may be added while it is entered.
-        memory: Bytes of batches that are kept.
+        memory: Bytes of batches that are kept. share: as in `watch`.
         unsupported: Why the loop cannot be replayed; empty where nothing is known against it.
     """
 
@@ -30,11 +31,12 @@ class Finder:
         optimizers: Sequence[torch.optim.Optimizer] = (),
         *,
         memory: int = 256 << 20,
+        share: float | None = SHARE,
         unsupported: Sequence[str] = (),
     ) -> None:
         self.optimizers = list(optimizers)
         self.watch: Watch | None = None
-        self._memory, self._unsupported = memory, unsupported
+        self._memory, self._share, self._unsupported = memory, share, unsupported
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -67,7 +69,7 @@ class Finder:
             own = {id(p) for p in module.parameters()}
             for optimizer in self.optimizers:
                 if any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-                    self.watch = Watch(module, optimizer, memory=self._memory).__enter__()
+                    self.watch = Watch(module, optimizer, memory=self._memory, share=self._share).__enter__()
                     self.watch.recording.unsupported.extend(self._unsupported)
                     self._parts = {id(part) for part in module.modules()}
                     self._trained = {id(p) for group in optimizer.param_groups for p in group["params"]}

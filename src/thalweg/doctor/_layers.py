@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+from weakref import ref
 
 import torch
 from torch import nn
@@ -28,9 +30,7 @@ class LayerProbe:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._stats: dict[int, LayerStats] = {}
-        self._gradients: dict[int, torch.Tensor] = {}
-        self._inputs: dict[int, torch.Tensor] = {}
-        self._made: dict[int, tuple[str, torch.Tensor]] = {}  # output -> its layer; holds the output, so ids stay
+        self._made: dict[int, _Made] = {}
         self._before: list[torch.Tensor] = []
         self._norm_before_clip: float | None = None
         #: whether a backward pass has ended what it looks at
@@ -45,16 +45,40 @@ class LayerProbe:
             if not given[0].is_floating_point() or not out.is_floating_point():
                 return
             place = len(self._stats)
-            maker = self._made.get(id(given[0]))
-            self._made[id(out)] = (name, out)
             with torch.no_grad():
-                self._stats[place] = _describe(name, part, given[0], out, None if maker is None else maker[0])
+                maker = self._made.get(id(given[0]))
+                if maker is not None and maker.output() is not given[0]:
+                    maker = None
+                if maker is not None and maker.version == given[0]._version:
+                    below = maker.moments
+                else:
+                    below = _moments(given[0])
+                above = _moments(out)
+                self._stats[place] = _describe(name, part, below, above, None if maker is None else maker.name)
+            self._made[id(out)] = _Made(name, ref(out), out._version, above)
+            passed: list[torch.Tensor] = []
+            both = is_activation(part) and given[0].requires_grad and given[0].shape == out.shape
             if out.requires_grad:
-                out.register_hook(lambda g: self._gradients.__setitem__(place, g.detach()))
-            if is_activation(part) and given[0].requires_grad:
-                given[0].register_hook(lambda g: self._inputs.__setitem__(place, g.detach()))
+                out.register_hook(partial(self._gradient, place, passed if both else None))
+            if both:
+                given[0].register_hook(partial(self._slope, place, passed))
 
         return after
+
+    def _gradient(self, place: int, passed: list[torch.Tensor] | None, gradient: torch.Tensor) -> None:
+        gradient = gradient.detach()
+        size = float(gradient.float().norm()) / gradient.numel() ** 0.5 * len(gradient)
+        self._stats[place] = replace(self._stats[place], gradient=size)
+        if passed is not None:
+            passed.append(gradient)
+
+    def _slope(self, place: int, passed: list[torch.Tensor], below: torch.Tensor) -> None:
+        if not passed:
+            return
+        above, below = passed.pop(), below.detach()
+        size = float(above.float().abs().sum())
+        slope = float(below.float().abs().sum()) / size if size > 0 else None
+        self._stats[place] = replace(self._stats[place], still=_still(above, below), slope=slope)
 
     def after_backward(self) -> None:
         """Notes the norm of the gradients; what the step goes on to call is not looked at."""
@@ -74,7 +98,6 @@ class LayerProbe:
             gradients: Norms of the gradients of all parameters, as the step read them.
         """
         self.remove()
-        layers = [self._with_gradient(place, stats) for place, stats in self._stats.items()]
         params = []
         for k, (name, p) in enumerate(self._model.named_parameters()):
             update = float((p.detach() - self._before[k]).norm()) if self._before else None
@@ -85,14 +108,14 @@ class LayerProbe:
                     norm=float(value.norm()),
                     gradient=gradients[k],
                     update=update,
-                    spread=float(value.std(correction=0)),
+                    spread=float((value - value.mean()).norm()) / p.numel() ** 0.5,
                     size=p.numel(),
                 )
             )
         clipped = None
         if self._norm_before_clip:
             clipped = sum(g * g for g in gradients if g is not None) ** 0.5 / self._norm_before_clip
-        return Probe(step=step, layers=tuple(layers), params=tuple(params), clipped=clipped)
+        return Probe(step=step, layers=tuple(self._stats.values()), params=tuple(params), clipped=clipped)
 
     def remove(self) -> None:
         """Takes the hooks off."""
@@ -100,18 +123,14 @@ class LayerProbe:
             hook.remove()
         self._hooks = []
 
-    def _with_gradient(self, place: int, stats: LayerStats) -> LayerStats:
-        gradient, below = self._gradients.get(place), self._inputs.get(place)
-        if gradient is None:
-            return stats
-        rows = gradient.shape[0]
-        stats = replace(stats, gradient=float(gradient.float().square().mean().sqrt()) * rows)
-        if below is None or below.shape != gradient.shape:
-            return stats
-        still = _is_reached(gradient) & ~_is_reached(below)
-        size = float(gradient.abs().sum())
-        slope = float(below.abs().sum()) / size if size > 0 else None
-        return replace(stats, still=tuple(still.nonzero()[:, 0].tolist()), slope=slope)
+
+class _Made(NamedTuple):
+    """An output: it is not held, as memory that is asked for anew costs more than the statistics."""
+
+    name: str
+    output: ref[torch.Tensor]
+    version: int
+    moments: tuple[torch.Tensor, torch.Tensor]
 
 
 def gradient_norms(model: nn.Module) -> list[float | None]:
@@ -123,40 +142,68 @@ def _norm(values: Any) -> float:
     return sum(float(v.detach().float().square().sum()) for v in values if v is not None) ** 0.5
 
 
-def _describe(name: str, part: nn.Module, given: torch.Tensor, out: torch.Tensor, follows: str | None) -> LayerStats:
-    below, above = _by_unit(_some(given).float()), _by_unit(_some(out).float())
-    rms = below.square().mean(1).sqrt()
+def _describe(
+    name: str,
+    part: nn.Module,
+    below: tuple[torch.Tensor, torch.Tensor],
+    above: tuple[torch.Tensor, torch.Tensor],
+    follows: str | None,
+) -> LayerStats:
+    (var_in, mean_in), (var_out, mean_out) = below, above
+    square_in, square_out = var_in + mean_in.square(), var_out + mean_out.square()
+    values = torch.stack(
+        [
+            mean_in.mean(),
+            square_in.mean().sqrt(),
+            (mean_in.abs() / square_in.sqrt().clamp_min(1e-30)).mean(),
+            mean_out.mean(),
+            square_out.mean().sqrt(),
+            var_out.sqrt().mean(),
+        ]
+    ).tolist()  # at once: on a GPU each value that is read is waited for
+    names = ("mean_in", "rms_in", "off_centre", "mean_out", "rms_out", "std_out")
     return LayerStats(
         name=name,
         kind=type(part).__name__,
         follows=follows,
-        units=len(above),
-        mean_in=float(below.mean()),
-        rms_in=float(below.square().mean().sqrt()),
-        off_centre=float((below.mean(1).abs() / rms.clamp_min(1e-30)).mean()),
-        mean_out=float(above.mean()),
-        rms_out=float(above.square().mean().sqrt()),
-        std_out=float(above.std(1, correction=0).mean()),
+        units=len(mean_out),
+        **dict(zip(names, values, strict=True)),
     )
 
 
-def _some(values: torch.Tensor) -> torch.Tensor:
-    """Returns the first rows: as many as have so many numbers."""
-    return values[: max(_ROWS, _NUMBERS * len(values) // max(1, values.numel()))]
+def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns variance and mean of every unit, (units,) each, over the first rows: as many as have so many numbers."""
+    some = values[: max(_ROWS, _NUMBERS * len(values) // max(1, values.numel()))].float()
+    dims = _all_but_units(some)
+    if not dims:
+        return torch.zeros_like(some), some
+    mean = some.mean(dims, keepdim=True)
+    return (some - mean).square_().mean(dims), mean.flatten()  # torch.var_mean takes ten times as long
+
+
+def _still(gradient: torch.Tensor, below: torch.Tensor) -> tuple[int, ...]:
+    """Returns the units whose output has a gradient at some place of some row, and whose input has none at any.
+
+    Most units are reached in the first rows; only the others are looked at in all rows.
+    """
+    unreached = (~_is_reached(below[:_ROWS])).nonzero()[:, 0]
+    if len(unreached) == 0:
+        return ()
+    unit = _unit_dim(below)
+    still = _is_reached(gradient.index_select(unit, unreached)) & ~_is_reached(below.index_select(unit, unreached))
+    return tuple(unreached[still].tolist())
 
 
 def _is_reached(gradient: torch.Tensor) -> torch.Tensor:
     """Returns (units,) whether any place of any row has a gradient."""
-    unit = 1 if gradient.ndim == 4 else gradient.ndim - 1
-    return (
-        (gradient != 0).any(dim=tuple(d for d in range(gradient.ndim) if d != unit))
-        if gradient.ndim > 1
-        else gradient != 0
-    )
+    dims = _all_but_units(gradient)
+    return gradient.abs().amax(dims) != 0 if dims else gradient != 0
 
 
-def _by_unit(values: torch.Tensor) -> torch.Tensor:
-    """Returns (units, rows and places): units are channels of images, and the last dimension of all else."""
-    if values.ndim == 4:
-        return values.transpose(0, 1).reshape(values.shape[1], -1)
-    return values.reshape(-1, values.shape[-1]).T
+def _all_but_units(values: torch.Tensor) -> tuple[int, ...]:
+    return tuple(d for d in range(values.ndim) if d != _unit_dim(values))
+
+
+def _unit_dim(values: torch.Tensor) -> int:
+    """Returns the dim of units: channels of images, and the last one of all else."""
+    return 1 if values.ndim == 4 else values.ndim - 1

@@ -13,6 +13,9 @@ from torch import nn
 
 from thalweg.doctor._batch import tensors_of
 
+#: of the passes between the first and the last ones, those of every such step are held until there is no room
+_EVERY = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossCall:
@@ -75,7 +78,7 @@ class Pass:
     @property
     def num_bytes(self) -> int:
         """Size of its tensors."""
-        return sum(t.numel() * t.element_size() for t in tensors_of(self.args, self.kwargs, self.target))
+        return sum([t.nbytes for t in tensors_of(self.args, self.kwargs, self.target)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,35 +182,51 @@ class Evaluation:
 
 
 class Passes:
-    """Passes in order, of bounded size: the first ones, and the last ones.
+    """Passes in order, of bounded size: the first ones, every so many of those between, and the last ones.
+
+    A batch that is held costs its loop new memory for the next one, more than all else that the recorder does: so
+    only the first passes are held one after another, and the last ones in a ring that fits into a cache.
 
     Args:
-        memory: Bytes; a quarter of them is for the first passes.
+        memory: Bytes; a quarter of them is for the first passes, a sixteenth for the last ones.
     """
 
     def __init__(self, memory: int) -> None:
         self.first: list[Pass] = []
-        self.last: deque[Pass] = deque()
-        self._room, self._memory, self._held = memory // 4, memory - memory // 4, 0
+        self._between: list[Pass] = []
+        self._last: deque[Pass] = deque()
+        self._room, self._room_last = memory // 4, memory // 16
+        self._room_between = memory - self._room - self._room_last
+        self._size_between, self._size_last = 0, 0
+        self._every = _EVERY
 
     def add(self, new: Pass) -> None:
-        """Adds a pass; drops the oldest of the last ones where they are too large."""
+        """Adds a pass, and drops others where there is no room left."""
         size = new.num_bytes
-        if self._room is not None and size <= self._room:
+        if size <= self._room:
             self.first.append(new)
             self._room -= size
-        else:
-            self._room = 0
-        self.last.append(new)
-        self._held += size
-        while self._held > self._memory and len(self.last) > 1:
-            self._held -= self.last.popleft().num_bytes
+            return
+        self._room = 0
+        self._last.append(new)
+        self._size_last += size
+        while self._size_last > self._room_last and len(self._last) > 1:
+            old = self._last.popleft()
+            size = old.num_bytes
+            self._size_last -= size
+            if old.step > 0 and old.step % self._every == 0:
+                self._between.append(old)
+                self._size_between += size
+        while self._size_between > self._room_between:
+            self._every *= 2
+            self._between = [each for each in self._between if each.step % self._every == 0]
+            self._size_between = sum([each.num_bytes for each in self._between])
 
     def __iter__(self) -> Iterator[Pass]:
-        """Yields all that are held, each once."""
-        known = {id(each) for each in self.first}
+        """Yields all that are held."""
         yield from self.first
-        yield from (each for each in self.last if id(each) not in known)
+        yield from self._between
+        yield from self._last
 
 
 @dataclass(kw_only=True)
@@ -254,4 +273,4 @@ class Recording:
 
 def versions_of(*values: Any) -> tuple[int, ...]:
     """Returns how often each tensor in some values was written to, as far as torch counts that."""
-    return tuple(0 if t.is_inference() else t._version for t in tensors_of(*values))
+    return tuple([0 if t.is_inference() else t._version for t in tensors_of(*values)])

@@ -14,9 +14,10 @@ import torch
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
 from thalweg.doctor._finder import Finder
+from thalweg.doctor._watch import SHARE
 
 
-def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
+def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: float | None = SHARE) -> Watch:
     """Runs a script as `python path arguments` would, and returns the record of its training loop.
 
     The loop is that of the first model that is called with gradients after an optimizer of its parameters was made.
@@ -24,6 +25,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
 
     Args:
         path: A Python file. arguments: what it reads from the command line.
+        share: Of the time, for statistics, as in `watch`.
 
     Raises:
         InputError: where there is no such file.
@@ -32,7 +34,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = ()) -> Watch:
     path = Path(path)
     if not path.is_file():
         raise InputError("script", "a Python file that is there", str(path), "Name the script that trains.")
-    finder = Finder()
+    finder = Finder(share=share)
     error: BaseException | None = None
     with finder, _known_to(finder), _command_line(path, arguments):
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -38,12 +40,13 @@ _LOSSES = (
     "kl_div",
 )
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
-#: share of the time that statistics may take, and that copies of the state may take
-_PROBE_SHARE, _COPY_SHARE = 0.02, 0.01
+#: share of the time that statistics may take, and of that the part for copies of the state
+SHARE, _COPIES = 0.015, 1 / 3
 #: copies of the state that are kept beside the first one
 _STATES = 4
-#: steps from which a statistic is taken at this share of those that were made, at most
-_OFTEN = 64
+#: steps from which a statistic is taken at this share of those that were made, at most; and where no share of
+#: the time is given
+_OFTEN, _STEADY = 64, 8
 
 _active: list[Recorder] = []
 
@@ -72,6 +75,7 @@ class Recorder:
         optimizer: What trains it.
         criterion: The loss, called with output and target; only where it is not one of torch's.
         memory: Bytes of batches that are kept.
+        share: Of the time, for statistics; None takes them at the same steps in every run, whatever they cost.
 
     Raises:
         InputError: where an argument is of another kind.
@@ -85,6 +89,7 @@ class Recorder:
         criterion: Callable[[Any, Any], torch.Tensor] | None = None,
         *,
         memory: int = 256 << 20,
+        share: float | None = SHARE,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError("model", "a torch.nn.Module", type(model).__name__)
@@ -93,8 +98,10 @@ class Recorder:
         if criterion is not None and not callable(criterion):
             raise InputError("criterion", "a function of output and target", type(criterion).__name__)
         check_number("memory", memory, least=1, integer=True)
+        if share is not None:
+            check_number("share", share, above=0, most=1)
         self.recording = Recording(model=model, optimizer=optimizer, criterion=criterion, passes=Passes(memory))
-        self._model, self._optimizer = model, optimizer
+        self._model, self._optimizer, self._share = model, optimizer, share
         self._probe: LayerProbe | None = None
         self._next_probe, self._step_begun = 0, 0.0
         self._plain, self._probed = Pace(), Pace()
@@ -183,7 +190,7 @@ class Recorder:
                 self._evaluating = True
                 self.recording.evaluations = []
                 self.recording.curve.append(Evaluation(step=self.recording.num_steps))
-            self._note_evaluation(None, None)
+            self._note_evaluation()
         if inside and own is not None and self._output is not None:
             self._note_own_loss(own, inside)
 
@@ -217,7 +224,7 @@ class Recorder:
         output = self._output
         assert output is not None
         if not torch.is_grad_enabled():
-            self._note_evaluation(value, target, name)
+            self._note_target(value, target)
         elif value.requires_grad:
             known = self._call
             if known is None or (known.name, known.own) != (name, "own" in more) or self._probe is not None:
@@ -232,32 +239,39 @@ class Recorder:
         if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
             self._loss = value, args[1], call
 
-    def _note_evaluation(self, value: Any, target: Any, name: str | None = None) -> None:
-        seen, (args, kwargs) = self.recording.evaluations, self._given
-        if name is not None:  # the target of the pass before
-            if not seen or seen[-1].target is not None:
-                return
-            last = seen.pop()
-            args, kwargs = last.args, last.kwargs
-            if isinstance(value, torch.Tensor) and value.ndim == 0:
-                self.recording.curve[-1].losses.append(value)
-                self.recording.curve[-1].rows.append(len(target) if isinstance(target, torch.Tensor) else 1)
-        call = None if name is None else self._call
-        seen.append(
+    def _note_evaluation(self) -> None:
+        args, kwargs = self._given
+        self.recording.evaluations.append(
             Pass(
                 step=self.recording.num_steps,
                 args=args,
                 kwargs=kwargs,
-                target=target,
-                loss=value.detach() if isinstance(value, torch.Tensor) else None,
+                target=None,
+                loss=None,
                 seen=None,
-                call=call,
+                call=None,
                 zeroed=False,
                 random=None,
-                versions=versions_of(args, kwargs, target),
+                versions=versions_of(args, kwargs),
                 training=self._model.training,
             )
         )
+
+    def _note_target(self, value: Any, target: Any) -> None:
+        """Gives the passes of an evaluation their targets: the last one, or several whose outputs were joined."""
+        seen = self.recording.evaluations
+        parts = _parts(seen, target)
+        if not parts:
+            return
+        if isinstance(value, torch.Tensor) and value.ndim == 0:
+            self.recording.curve[-1].losses.append(value)
+            self.recording.curve[-1].rows.append(len(target) if isinstance(target, torch.Tensor) else 1)
+        ends = itertools.accumulate(len(each.args[0]) for each in parts[:-1])
+        targets = [target] if len(parts) == 1 else torch.tensor_split(target, list(ends))
+        seen[-len(parts) :] = [
+            replace(each, target=y, call=self._call, versions=versions_of(each.args, each.kwargs, y))
+            for each, y in zip(parts, targets, strict=True)
+        ]
 
     def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
         def seen(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -354,9 +368,14 @@ class Recorder:
         if step < _OFTEN:
             self._next_probe = max(2 * step, 1)
         else:
-            plain = self._plain.seconds
-            rest = (self._probed.seconds - plain) / (_PROBE_SHARE * plain) if plain > 0 else 0.0
-            self._next_probe = step + max(step // _OFTEN, int(rest))
+            rest = self._steps_worth(1 - _COPIES, self._probed.seconds - self._plain.seconds)
+            self._next_probe = step + max(step // (_STEADY if self._share is None else _OFTEN), rest)
+
+    def _steps_worth(self, part: float, seconds: float) -> int:
+        """Returns the steps after which some seconds are a part of the share."""
+        if self._share is None or self._plain.seconds == 0:
+            return 0
+        return int(seconds / (part * self._share * self._plain.seconds))
 
     # ---- states
 
@@ -367,8 +386,8 @@ class Recorder:
             del recording.states[1]
         now = time.perf_counter()
         self._copied += now - begun
-        room = self._copied / (_COPY_SHARE * max(self._plain.seconds, 1e-9))
-        self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, int(room))
+        rest = self._steps_worth(_COPIES, self._copied)
+        self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, rest)
 
     def _state(self) -> State:
         return State(
@@ -395,6 +414,22 @@ def _unit(own: torch.Tensor, value: Any, target: Any, options: dict[str, Any]) -
     # a sum that the model divided by some number of targets, as those do that learn from several passes a step
     num = int((target != options.get("ignore_index", -100)).sum())
     return unit * num, {key: each for key, each in options.items() if key != "reduction"}
+
+
+def _parts(seen: list[Pass], target: Any) -> list[Pass]:
+    """Returns the last passes without a target that one call of the loss is about: as many as have its rows."""
+    if not seen or seen[-1].target is not None:
+        return []
+    if not isinstance(target, torch.Tensor) or not target.ndim:
+        return seen[-1:]
+    rows = 0
+    for k, each in enumerate(reversed(seen), start=1):
+        if each.target is not None or not (each.args and isinstance(each.args[0], torch.Tensor)):
+            break
+        rows += len(each.args[0])
+        if rows == len(target):
+            return seen[-k:]
+    return seen[-1:]
 
 
 def _once(lines: list[str], line: str) -> None:

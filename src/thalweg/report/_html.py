@@ -18,6 +18,7 @@ from thalweg.report._words import (
     compare_runner_up,
     count,
     describe_diverged,
+    doctor_words,
     effect_unit,
     interval_rows,
     metric_label,
@@ -68,6 +69,7 @@ def tune_html(result: TuneResult) -> str:
         _screening_part(found, drawn, task.metric, result),
         _curves_part(drawn, "of the recommended recipe on the confirmation seeds"),
         _diverged_part(found),
+        _doctor_part(result),
         _how_part(result, _tune_how(result)),
     ]
     return document(f"{task.name}: which recipe to use", "".join(body), drawn)
@@ -97,6 +99,7 @@ def train_html(result: TrainResult) -> str:
     if result.diverged:
         rows = [[str(seed), f"{step:,}"] for seed, step in result.diverged.items()]
         parts.append(f"<h2>Seeds that diverged</h2>{card(table(['seed', 'step'], rows))}")
+    parts.append(_doctor_part(result))
     how = [
         ("seeds", ", ".join(str(s) for s in result.seeds)),
         ("length", steps_of(task, result.recipe)),
@@ -288,6 +291,14 @@ def _last_epochs(result: TuneResult) -> dict[int, int]:
     for diverged in result.tuning.diverged:
         last.pop(diverged.member, None)
     return last
+
+
+def _doctor_part(result: TuneResult | TrainResult) -> str:
+    told, findings = doctor_words(result)
+    if not told:
+        return ""
+    shown = items(findings) if findings else ""
+    return f"<h2>What the doctor saw</h2>{card(f'<p>{escape(told)}</p>', shown, kind='warn' if findings else '')}"
 
 
 def _how_part(result: TuneResult | TrainResult, rows: list[tuple[str, str]]) -> str:

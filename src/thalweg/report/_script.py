@@ -272,8 +272,10 @@ def _main_lines(job: Job, seed: int) -> list[str]:
         "    model = train(model, data, args.seed)",
         '    for split in ("validation", "test"):',
         '        if len(data[f"x_{split}"]):',
-        '            out = predict(model, data[f"x_{split}"]).numpy()',
-        f"            print(f\"{{split}} {label}: {{score(out, data[f'y_{{split}}'].numpy()):.6g}}\")",
+        '            out = predict(model, data[f"x_{split}"])',
+        '            if split == "validation":',
+        """                print(f"validation loss: {float(loss_of(out, data['y_validation'])):.6g}")""",
+        f"            print(f\"{{split}} {label}: {{score(out.numpy(), data[f'y_{{split}}'].numpy()):.6g}}\")",
         '    outputs = predict(model, data["x_test"]).numpy()  # before softmax or sigmoid',
         '    np.savez(args.out, outputs=outputs, y=data["y_test"].numpy())',
     ]

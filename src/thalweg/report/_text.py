@@ -15,6 +15,7 @@ from thalweg.report._words import (
     compare_runner_up,
     count,
     describe_diverged,
+    doctor_words,
     effect_unit,
     interval_rows,
     metric_label,
@@ -71,6 +72,7 @@ def tune_text(result: TuneResult) -> str:
                 told.append(effect.note)
             lines += wrap(" ".join(told), "- ")
     lines += ["", *wrap(describe_diverged(found), "")]
+    lines += _doctor_lines(result)
     lines += note_lines([*found.notes, *task.notes])
     steps = f"{count(found.size.steps, 'step')} over all members"
     lines += ["", *wrap(f"How: {steps}, {show_seconds(result.seconds)}, {show_device(result.plan)}.", "")]
@@ -98,6 +100,7 @@ def train_text(result: TrainResult) -> str:
         if len(result.diverged) < len(result.seeds):
             text += " Scores are of the other seeds."
         lines += ["", *wrap(text, "")]
+    lines += _doctor_lines(result)
     lines += note_lines(task.notes)
     lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {show_device(result.plan)}."]
     return "\n".join(lines + file_lines(result))
@@ -136,6 +139,14 @@ def _score_lines(task: Task, validation: Scores, test: Scores, *, fresh: bool) -
         *(f"  {label:{left}}  {cells[0]:{middle}}  {cells[1]}" for label, cells in rows),
         *(["  (cut): the formula went beyond what a share can be, and its end is put at 0% or 100%"] if cut else []),
     ]
+
+
+def _doctor_lines(result: TuneResult | TrainResult) -> list[str]:
+    told, findings = doctor_words(result)
+    lines = ["", *wrap(told, "")] if told else []
+    for finding in findings:
+        lines += wrap(finding, "- ")
+    return lines
 
 
 def note_lines(notes: Sequence[str]) -> list[str]:

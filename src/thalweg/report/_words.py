@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thalweg.core import Interval, format_together
 from thalweg.population import Pace, Plan, Scores
 from thalweg.recipes import Axis, Recipe, format_value
 from thalweg.search import AxisEffect
 from thalweg.tasks import METRICS, Task
+
+if TYPE_CHECKING:
+    from thalweg.workflows import TrainResult, TuneResult
 
 _LABELS = {"mse": "mean squared error", "rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R2"}
 _UNITS = {"target": "in the unit of the target", "target squared": "in the unit of the target, squared"}
@@ -272,3 +276,23 @@ def missing_part(result: Any) -> str:
         "the comparison of the finalists on fresh seeds": "nothing is confirmed on fresh seeds",
     }.get(stage, "the recipe is chosen, but has no fair score yet")
     return f"The run was interrupted during {stage}: {after} and the test rows stay closed. {flatter}"
+
+
+def doctor_words(result: TuneResult | TrainResult) -> tuple[str, list[str]]:
+    """Returns what the doctor saw in the loop of the saved model, in one sentence, and findings, the likeliest first.
+
+    Args:
+        result: What `tune` or `train` returned; the sentence is empty where there is no loop to look at.
+    """
+    diagnosis = result.diagnosis
+    if diagnosis is None:
+        if result.run is None or not (result.run / "train.py").exists():
+            return "", []
+        command = f"thalweg doctor {shlex.quote(str(result.run))}"
+        return f"The doctor did not look at this long loop. To let him: {command}", []
+    loop = f"{count(diagnosis.num_steps, 'step')} of seed {result.model_seed}"
+    if not diagnosis.findings:
+        return f"The doctor found nothing wrong in the {loop}.", []
+    found = [" ".join([each.says, *each.evidence[:1]]) for each in diagnosis.findings[:3]]
+    proof = "" if result.run is None else f" To prove what mends it: thalweg doctor {shlex.quote(str(result.run))}"
+    return f"The doctor found this in the {loop}.{proof}", found

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from thalweg.core import check_number
+from thalweg.core import InputError, check_number
 from thalweg.doctor import watch_script
 from thalweg.store import RunFolder, check_new
 from thalweg.workflows._files import write_result
 from thalweg.workflows._results import DoctorResult
+from thalweg.workflows._watched import watch_run
 
 
 def doctor(
@@ -24,7 +25,8 @@ def doctor(
     """Runs a training script as it is, and returns what is wrong with its loop and what mends it.
 
     Args:
-        script: A Python file. arguments: what it reads from the command line.
+        script: A Python file, or the folder of a run: then its `train.py` trains the saved model again.
+        arguments: What the file reads from the command line; a run takes none.
         seeds: Pairs of forks for each remedy; 0 tries none.
         seconds: For all forks together, about.
         out: Run folder to write, new or empty; None writes nothing.
@@ -39,7 +41,12 @@ def doctor(
         check_number("seconds", seconds, above=0)
     if out is not None:
         check_new(out)
-    watched = watch_script(script, arguments)
+    if Path(script).is_dir():
+        if arguments:
+            raise InputError("arguments", "left out for a run", " ".join(arguments), f"Run {script}/train.py itself.")
+        watched = watch_run(script)
+    else:
+        watched = watch_script(script, arguments)
     diagnosis = watched.diagnosis() if seeds == 0 else watched.prove(seeds=seeds, seconds=seconds)
     folder = None
     if out is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from thalweg.population import Population, Session
 from thalweg.recipes import Member, Recipe, default_recipe, recipe_to_text
 from thalweg.store import RunFolder, save_arrays
 from thalweg.tasks import Task, load_task
+from thalweg.workflows._results import TrainResult, TuneResult
+from thalweg.workflows._watched import diagnose_saved_model
 
+Result = TypeVar("Result", TrainResult, TuneResult)
 #: files that are read again when a run is shown or predicts, beside the result; the model has a sum of its own
 _SEALED = ("task.json", "recipe.toml", "summary.txt")
 
@@ -131,10 +135,11 @@ def base_recipe(task: Task, recipe: Recipe | str | None) -> Recipe:
     return default_recipe(len(task.train), model=recipe or "mlp", **changes)
 
 
-def write_files(folder: RunFolder, session: Session, result: Any, saved: Population | None) -> None:
+def write_files(folder: RunFolder, session: Session, result: Result, saved: Population | None) -> Result:
     """Writes the files of a run, result.json last: where that exists, all others do.
 
-    `train.py` is written for models of built-in pieces; the log says why where it is not.
+    `train.py` is written for models of built-in pieces; the log says why where it is not. The doctor looks on while it
+    trains the saved model once more. Returns the result with what he found.
     """
     folder.remove("SHA256SUMS")  # of the sitting before
     runner_up = getattr(getattr(result, "tuning", None), "runner_up", None)
@@ -148,7 +153,10 @@ def write_files(folder: RunFolder, session: Session, result: Any, saved: Populat
             write_text(folder.path / "train.py", render(result, "script"))
         except InputError as error:
             folder.log("no script", {"reason": str(error)})
+        else:
+            result = replace(result, diagnosis=diagnose_saved_model(folder, result.task, result.recipe))
     write_report(folder, session, result)
+    return result
 
 
 def write_report(folder: RunFolder, session: Session, result: Any) -> None:

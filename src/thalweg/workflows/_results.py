@@ -31,6 +31,7 @@ class TuneResult:
         seconds: Wall-clock time, all sittings together.
         complete: False where the search was interrupted.
         model_seed: Seed of the saved model; None before the confirmation.
+        diagnosis: What the doctor saw in the loop of the saved model; None where he did not look.
         run: The run folder, or None.
     """
 
@@ -44,6 +45,7 @@ class TuneResult:
     seconds: float
     complete: bool
     model_seed: int | None = None
+    diagnosis: Diagnosis | None = None
     run: Path | None = None
 
     @property
@@ -79,6 +81,7 @@ class TuneResult:
             "notes": list(found.notes),
             "steps": found.size.steps,
             "model_seed": self.model_seed,
+            "diagnosis": None if self.diagnosis is None else self.diagnosis.to_json(),
             "seconds": round(self.seconds, 3),
             "run": None if self.run is None else str(self.run),
         }
@@ -106,6 +109,7 @@ class TrainResult:
         seconds: Wall-clock time.
         complete: False where it was interrupted.
         model_seed: Seed of the saved model; None where none finished.
+        diagnosis: What the doctor saw in the loop of the saved model; None where he did not look.
         run: The run folder, or None.
     """
 
@@ -122,6 +126,7 @@ class TrainResult:
     validation: Scores | None = None
     test: Scores | None = None
     model_seed: int | None = None
+    diagnosis: Diagnosis | None = None
     run: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -135,6 +140,7 @@ class TrainResult:
             "validation": scores_json(self.validation),
             "test": scores_json(self.test),
             "model_seed": self.model_seed,
+            "diagnosis": None if self.diagnosis is None else self.diagnosis.to_json(),
             "seconds": round(self.seconds, 3),
             "run": None if self.run is None else str(self.run),
         }

@@ -130,5 +130,5 @@ def run_training(
             run=None if folder is None else folder.path,
         )
         if folder is not None:
-            write_files(folder, session, result, saved)
+            result = write_files(folder, session, result, saved)
     return result

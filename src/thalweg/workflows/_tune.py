@@ -121,7 +121,7 @@ def run_search(
             run=None if folder is None else folder.path,
         )
         if folder is not None:
-            write_files(folder, session, result, saved)
+            result = write_files(folder, session, result, saved)
     return result
 
 
