@@ -6,4 +6,6 @@ from ._finding import Cause as Cause
 from ._finding import Finding as Finding
 from ._finding import Remedy as Remedy
 from ._finding import Verdict as Verdict
+from ._lightning import LightningDoctor as LightningDoctor
 from ._script import watch_script as watch_script
+from ._transformers import TrainerDoctor as TrainerDoctor

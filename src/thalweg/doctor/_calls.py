@@ -51,3 +51,27 @@ def intercept(function: Any, seen: Seen) -> Callable[[], None]:
         del function.__globals__[place]
 
     return undo
+
+
+def after_closure(args: tuple[Any, ...], kwargs: dict[str, Any], noted: Callable[[], None]) -> Any:
+    """Calls `noted` whenever the closure of an optimizer's step has run; at once where the step has none.
+
+    Args:
+        args: That a hook before the step is given: the optimizer is the first. kwargs: likewise.
+        noted: Is told.
+
+    Returns:
+        What such a hook returns: other arguments, or None to leave them as they are.
+    """
+    optimizer, *given = args
+    closure = given.pop(0) if given else kwargs.get("closure")
+    if closure is None:
+        noted()
+        return None
+
+    def seen() -> Any:
+        value = closure()
+        noted()
+        return value
+
+    return (optimizer, seen, *given), {key: value for key, value in kwargs.items() if key != "closure"}

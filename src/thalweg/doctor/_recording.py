@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from thalweg.doctor._batch import tensors_of
+
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8
 
@@ -26,6 +28,8 @@ class LossCall:
             Only operations that are known are named: softmax, log_softmax, sigmoid. None where others were.
         inner: Operations at the end of the model itself, the last one first, before the first that has weights.
         shape: Of its input.
+        own: Whether the model itself called it, and answered with the loss.
+        unit: That loss over the value of the function, taken as a mean; None where the model called several functions.
     """
 
     name: str
@@ -33,6 +37,8 @@ class LossCall:
     head: tuple[tuple[str, int], ...] | None
     inner: tuple[str, ...]
     shape: tuple[int, ...]
+    own: bool = False
+    unit: float | None = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,8 @@ class Pass:
         step: Steps of the optimizer made before it.
         args: What the model was called with. kwargs: by name.
         target: What the loss was called with beside the output; None where no loss was seen.
-        loss: What backward was called on, (); None for passes without. seen: value of the loss function itself.
+        loss: What backward was called on, (); None for passes without.
+        seen: Value of the loss function itself, or of the model's own loss.
         call: The loss function; None where it is none of torch's.
         zeroed: Whether gradients were set to zero since the pass before.
         random: State of the random numbers before it; None where the model draws none.
@@ -71,7 +78,7 @@ class Pass:
     @property
     def num_bytes(self) -> int:
         """Size of its tensors."""
-        return sum([t.nbytes for t in _tensors(self.args, self.kwargs, self.target)])
+        return sum([t.nbytes for t in tensors_of(self.args, self.kwargs, self.target)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,17 +272,5 @@ class Recording:
 
 
 def versions_of(*values: Any) -> tuple[int, ...]:
-    """Returns how often each tensor in some values was written to."""
-    return tuple([t._version for t in _tensors(*values)])
-
-
-def _tensors(*values: Any) -> list[torch.Tensor]:
-    found: list[torch.Tensor] = []
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            found.append(value)
-        elif isinstance(value, Mapping):
-            found += _tensors(*value.values())
-        elif isinstance(value, tuple | list):
-            found += _tensors(*value)
-    return found
+    """Returns how often each tensor in some values was written to, as far as torch counts that."""
+    return tuple([0 if t.is_inference() else t._version for t in tensors_of(*values)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import math
 import statistics
 from collections import Counter
@@ -16,13 +17,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from thalweg.core import RunError
+from thalweg.doctor._batch import Batch, logits_of, own_loss
 from thalweg.doctor._head import apply_head
-from thalweg.doctor._recording import Pass, Recording, State
+from thalweg.doctor._recording import LossCall, Pass, Recording, State
 
-Batch = tuple[tuple[Any, ...], Any]
 Criterion = Callable[[torch.Tensor, Any], torch.Tensor]
 OptimizerChange = Callable[[torch.optim.Optimizer, nn.Module], torch.optim.Optimizer]
-ModelChange = Callable[[nn.Module, tuple[Any, ...]], None]
+ModelChange = Callable[[nn.Module, Batch], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,11 @@ class Change:
     """What is different in a fork; a field that is None leaves things as they are.
 
     Args:
-        model: Changes the copy of the model in place, before the first step; it is told the first batch's inputs.
+        model: Changes the copy of the model in place, before the first step; it is told the first batch.
         optimizer: Returns another optimizer for the copy, of the one that was recorded and the model.
-        criterion: The loss, of the model's output and the target.
+        criterion: The loss, of what the loss function was given of the model's output, and of the target.
         batches: Returns other batches in place of the recorded ones, in their order.
-        held_out: Returns other inputs in place of those on which forks are compared.
+        held_out: Returns another batch in place of one on which forks are compared.
         scale: Factor on the loss of every pass.
         rate: Factor on the learning rate. rates: the rate at a step, in place of those that were recorded.
         zero: Whether gradients are set to zero between steps.
@@ -87,8 +89,10 @@ class Replay:
             return "batches were written over after they were used"
         if self.factor is None:
             return "its loss has terms beside that which was seen; pass the whole as `criterion`"
-        if self.criterion() is None:
+        if not self.knows_loss:
             return "its loss is none of torch's functions; pass it as `criterion`"
+        if isinstance(recording.optimizer, torch.optim.LBFGS):
+            return "its optimizer needs a closure"
         return None
 
     @cached_property
@@ -101,7 +105,11 @@ class Replay:
         if not ratios:
             return 1.0
         middle = statistics.median(ratios)
-        return middle if all(abs(each - middle) <= 1e-4 * abs(middle) for each in ratios) else None
+        if all(abs(each - middle) <= 1e-4 * abs(middle) for each in ratios):
+            return middle
+        # each divided by the number of passes of its step: the last step of an epoch may have fewer than the others
+        parts = range(1, self.passes_per_step + 1)
+        return middle if all(min(abs(each * num - 1) for num in parts) <= 1e-4 for each in ratios) else None
 
     @cached_property
     def passes_per_step(self) -> int:
@@ -111,29 +119,91 @@ class Replay:
 
     @property
     def step_scale(self) -> float:
-        """By how much the gradient of a step is larger than the mean over its passes of that of the loss function."""
+        """By how much the gradient of a step is larger than the mean over its passes of that of the loss."""
         return self.passes_per_step * (self.factor or 1.0)
 
-    def _scaled(self, loss: torch.Tensor) -> torch.Tensor:
+    @property
+    def mean_scale(self) -> float:
+        """The same, for the value of the loss function as a mean: a model may have divided it."""
+        return self.step_scale * self._unit
+
+    @property
+    def _unit(self) -> float:
+        return 1.0 if self.call is None or self.call.unit is None else self.call.unit
+
+    def _scaled(self, loss: torch.Tensor, factor: float | None = None) -> torch.Tensor:
         """Returns the loss as backward was called on it, to the bit where it was divided by a whole number."""
-        factor = self.factor or 1.0
+        factor = factor or self.factor or 1.0
         parts = round(1 / factor) if 0 < factor < 1 else 0
         if parts and abs(parts * factor - 1) < 1e-4:
             return loss / parts
         return loss if abs(factor - 1) < 1e-4 else loss * factor
 
-    def criterion(self) -> Criterion | None:
-        """Returns the loss of output and target, as the loop called it; None where it was not seen."""
+    @cached_property
+    def call(self) -> LossCall | None:
+        """The first call of a loss function that was seen."""
+        return next((each.call for each in self.recording.passes if each.call is not None), None)
+
+    @property
+    def knows_loss(self) -> bool:
+        """Whether the loss of a batch can be computed."""
+        return self.recording.criterion is not None or (
+            self.call is not None and (self.call.own or self.call.head is not None)
+        )
+
+    def criterion(self) -> Criterion:
+        """Returns the loss function as a `Change` may use it: of what it was given of the output, and of the target.
+
+        Raises:
+            RunError: where it was not seen.
+        """
         if self.recording.criterion is not None:
             return self.recording.criterion
-        call = next((each.call for each in self.recording.passes if each.call is not None), None)
-        if call is None or call.head is None:
-            return None
+        call = self.call
+        if call is None:
+            raise RunError("No loss function was seen.")
         options = dict(call.options)
         positional = options.pop("positional", ())
         function = getattr(F, call.name)
-        head, shape = call.head, call.shape
-        return lambda output, target: function(apply_head(output, head, shape), target, *positional, **options)
+        return lambda given, target: function(given, target, *positional, **options)
+
+    def loss_of(self, model: nn.Module, batch: Batch, criterion: Criterion | None = None) -> torch.Tensor:
+        """Returns the loss of a batch, as the loop computed it, or by another criterion in its place.
+
+        Args:
+            model: A copy. batch: what it is given.
+            criterion: As in `Change`.
+
+        Raises:
+            RunError: where what the criterion needs cannot be told from what the model answers.
+        """
+        output, call = batch.answer(model), self.call
+        own = call is not None and call.own and self.recording.criterion is None
+        if own and batch.own and criterion is None:
+            loss = own_loss(output)
+            assert loss is not None
+            return loss
+        given, function = logits_of(output), criterion or self.criterion()
+        if given is None:
+            raise RunError("The model answers with its loss alone.")
+        if self.recording.criterion is None and call is not None:
+            if call.head is None:
+                raise RunError("What the loss function was given cannot be told from what the model answers.")
+            given = apply_head(given, call.head, call.shape)
+        return function(given, batch.target) * self._unit if own else function(given, batch.target)
+
+    def batches_of(self, passes: Sequence[Pass]) -> list[Batch]:
+        """Returns the batches of passes."""
+        names = list(inspect.signature(self.recording.model.forward).parameters)
+        order = {name: place for place, name in enumerate(names)}
+        return [
+            Batch(
+                args=tuple(each.args),
+                kwargs=dict(sorted(each.kwargs.items(), key=lambda pair: order.get(pair[0], len(order)))),
+                target=each.target,
+            )
+            for each in passes
+        ]
 
     def copies(self, state: State) -> tuple[nn.Module, torch.optim.Optimizer]:
         """Returns a copy of the model and of its optimizer at a state."""
@@ -148,8 +218,7 @@ class Replay:
         recording = self.recording
         first = recording.passes.first
         found: list[tuple[float, float]] = []
-        criterion = self.criterion()
-        assert criterion is not None
+        batches = self.batches_of(first)
         with kept_random():
             model, optimizer = self.copies(recording.states[0])
             for k, each in enumerate(first):
@@ -158,9 +227,12 @@ class Replay:
                 model.train(each.training)
                 if each.random is not None:
                     torch.set_rng_state(each.random)
-                if each.zeroed:
+                begins = k == 0 or first[k - 1].step < each.step
+                if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
-                loss = self._scaled(criterion(_output(model(*each.args, **each.kwargs)), each.target))
+                whole = each.loss is not None and each.seen is not None and float(each.seen) != 0
+                factor = float(each.loss) / float(each.seen) if whole else None  # type: ignore[arg-type]
+                loss = self._scaled(self.loss_of(model, batches[k]), factor)
                 loss.backward()
                 if each.loss is not None:
                     found.append((float(each.loss), float(loss.detach())))
@@ -187,11 +259,9 @@ class Replay:
         batches = batches if change.batches is None else change.batches(batches)
         model, optimizer = self.copies(state)
         if change.model is not None:
-            change.model(model, batches[0][0])
+            change.model(model, batches[0])
         if change.optimizer is not None:
             optimizer = change.optimizer(optimizer, model)
-        criterion = change.criterion or self.criterion()
-        assert criterion is not None
         model.train(self._training() if change.training is None else change.training)
         losses: list[float] = []
         scores: list[float] = []
@@ -203,8 +273,7 @@ class Replay:
             for k in range(steps):
                 total = 0.0
                 for part in range(k * per, (k + 1) * per):
-                    args, target = batches[part % len(batches)]
-                    loss = criterion(_output(model(*args)), target)
+                    loss = self.loss_of(model, batches[part % len(batches)], change.criterion)
                     (self._scaled(loss) * change.scale).backward()
                     total += float(loss.detach())
                 losses.append(total / per)
@@ -245,15 +314,6 @@ class Fork:
     scores: list[float]
     model: nn.Module
     optimizer: torch.optim.Optimizer
-
-
-def _output(output: Any) -> torch.Tensor:
-    return output if isinstance(output, torch.Tensor) else output.logits
-
-
-def batches_of(passes: Sequence[Pass]) -> list[Batch]:
-    """Returns inputs and targets of passes."""
-    return [(tuple(each.args), each.target) for each in passes]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from thalweg.doctor._replay import Batch
+from thalweg.doctor._batch import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ def rows_of(batches: Iterable[Batch], most: int = 20_000) -> Rows | None:
     inputs: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     num = 0
-    for args, target in batches:
-        x = args[0] if args else None
+    for batch in batches:
+        x, target = batch.inputs, batch.target
         if not (isinstance(x, torch.Tensor) and isinstance(target, torch.Tensor) and x.is_floating_point()):
             return None
         if x.ndim < 2 or target.ndim < 1 or len(x) != len(target) or (inputs and x[0].numel() != inputs[0].shape[1]):

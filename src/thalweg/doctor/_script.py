@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
+from thalweg.doctor._finder import Finder
 from thalweg.doctor._watch import SHARE
 
 
@@ -35,9 +34,9 @@ def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: floa
     path = Path(path)
     if not path.is_file():
         raise InputError("script", "a Python file that is there", str(path), "Name the script that trains.")
-    finder = _Finder(share)
+    finder = Finder(share=share)
     error: BaseException | None = None
-    with finder, _command_line(path, arguments):
+    with finder, _known_to(finder), _command_line(path, arguments):
         try:
             runpy.run_path(str(path), run_name="__main__")
         except SystemExit as ended:
@@ -55,42 +54,20 @@ def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: floa
     return finder.watch
 
 
-class _Finder:
-    """Finds the loop: it knows the optimizers that are made, and waits for the model that is called first."""
+@contextlib.contextmanager
+def _known_to(finder: Finder) -> Iterator[None]:
+    """Tells a finder of all optimizers that are made."""
+    made = torch.optim.Optimizer.__init__
 
-    def __init__(self, share: float | None) -> None:
-        self.watch: Watch | None = None
-        self._share = share
-        self._optimizers: list[torch.optim.Optimizer] = []
-        self._undo = contextlib.ExitStack()
+    def init(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        made(optimizer, *args, **kwargs)
+        finder.optimizers.append(optimizer)
 
-    def __enter__(self) -> _Finder:
-        made = torch.optim.Optimizer.__init__
-
-        def init(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
-            made(optimizer, *args, **kwargs)
-            self._optimizers.append(optimizer)
-
-        torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
-        self._undo.callback(setattr, torch.optim.Optimizer, "__init__", made)
-        hook = register_module_forward_pre_hook(self._called)
-        self._undo.callback(hook.remove)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.watch is not None:
-            self.watch.__exit__(None, None, None)
-        self._undo.close()
-
-    def _called(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if self.watch is not None or not torch.is_grad_enabled() or not self._optimizers:
-            return
-        own = {id(p) for p in module.parameters()}
-        for optimizer in self._optimizers:
-            if any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-                self.watch = Watch(module, optimizer, share=self._share).__enter__()
-                self.watch.begin(args)  # the call is under way: its own hooks were read before
-                return
+    torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.optim.Optimizer.__init__ = made  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

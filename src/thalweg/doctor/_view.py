@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from thalweg.doctor._batch import Batch, logits_of
 from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording, State
 from thalweg.doctor._reference import Reference, reference
-from thalweg.doctor._replay import Batch, Criterion, Replay, batches_of, kept_random
+from thalweg.doctor._replay import Replay, kept_random
 from thalweg.doctor._rows import Rows, rows_of
 
 #: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
@@ -43,12 +44,17 @@ class View:
     @cached_property
     def losses(self) -> np.ndarray:
         """(T,) losses of the steps, each the mean over its passes."""
-        return np.array([float(loss) for loss in self.recording.losses]) / self.replay.step_scale
+        return np.array([float(loss) for loss in self.recording.losses]) / self.replay.mean_scale
 
     @cached_property
     def passes(self) -> list[Pass]:
         """Training passes that are held and intact."""
         return [each for each in self.recording.passes if each.intact and each.target is not None]
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """The batches of those passes."""
+        return self.replay.batches_of(self.passes)
 
     @cached_property
     def call(self) -> LossCall | None:
@@ -68,7 +74,8 @@ class View:
         """What the outputs stand for, as in `score`."""
         if self.call is None:
             return ()
-        fitted = self.call.name in ("mse_loss", "l1_loss") and self.call.inner[:1] not in (("softmax",), ("sigmoid",))
+        squashed = self.operations[:1] in (("softmax",), ("sigmoid",))
+        fitted = self.call.name in ("mse_loss", "l1_loss") and not squashed
         return (FITTED,) if fitted else self.call.inner
 
     @property
@@ -95,8 +102,8 @@ class View:
     def inputs(self) -> torch.Tensor | None:
         """Rows of the first input, as many as are looked at together; None where it is no tensor of numbers."""
         found, rows = [], 0
-        for each in self.passes:
-            x = each.args[0] if each.args else None
+        for each in self.batches:
+            x = each.inputs
             if not isinstance(x, torch.Tensor) or x.ndim < 1 or (found and x.shape[1:] != found[0].shape[1:]):
                 return None
             found.append(x.detach())
@@ -125,8 +132,8 @@ class View:
         if y is None:
             return "unknown"
         if not y.is_floating_point():
-            rows = self.passes[0].args[0] if self.passes[0].args else None
-            alone = y.ndim == 1 and (not isinstance(rows, torch.Tensor) or len(rows) == len(self.passes[0].target))
+            first = self.batches[0]
+            alone = y.ndim == 1 and len(first) == len(first.target)
             return "classes" if alone else "tokens"
         if bool(((y == 0) | (y == 1)).all()) and y.unique().numel() == 2:
             many = y.ndim == 2 and y.shape[1] > 1
@@ -143,14 +150,14 @@ class View:
     @cached_property
     def rows(self) -> Rows | None:
         """Distinct rows of training, as many as are held; None where inputs are no tensors of numbers."""
-        found = rows_of(batches_of(self.passes))
+        found = rows_of(self.batches)
         return None if found is None else found.distinct()
 
     @cached_property
     def held_rows(self) -> Rows | None:
         """Rows of the last evaluation, in its order; None where there was none, or its inputs are no numbers."""
         seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
-        return rows_of(batches_of(seen)) if seen else None
+        return rows_of(self.replay.batches_of(seen)) if seen else None
 
     def labels_of(self, rows: Rows) -> np.ndarray | None:
         """Returns (n,) numbers of the classes of rows; None for quantities."""
@@ -169,21 +176,21 @@ class View:
     def held_out(self) -> list[Batch]:
         """Batches on which forks are compared: those of the last evaluation, or a quarter of the kept ones."""
         seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
-        return batches_of(seen) if seen else batches_of(self.passes[3::4])
+        return self.replay.batches_of(seen) if seen else self.batches[3::4]
 
     @cached_property
     def training(self) -> list[Batch]:
         """Batches that forks train on, in the order in which they were seen."""
         if any(each.target is not None for each in self.recording.evaluations):
-            return batches_of(self.passes)
-        return batches_of([each for k, each in enumerate(self.passes) if k % 4 != 3])
+            return self.batches
+        return [each for k, each in enumerate(self.batches) if k % 4 != 3]
 
     # ---- the model
 
     def null_loss(self) -> float | None:
         """Returns the loss of the best constant output, in the units of the loss; None where that is not known."""
         y, call = self.targets, self.call
-        if y is None or call is None or call.options.get("reduction", "mean") != "mean":
+        if y is None or call is None or call.unit is None or call.options.get("reduction", "mean") != "mean":
             return None
         if call.name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
             counts = torch.bincount(y[(y != call.options.get("ignore_index", -100)) & (y >= 0)]).double()
@@ -210,19 +217,20 @@ class View:
     @cached_property
     def training_loss(self) -> float:
         """Loss of some rows of training in the end, in evaluation mode; NaN where it cannot be computed."""
-        criterion, batches = self.replay.criterion(), self.training[-16:]
-        if criterion is None or not batches:
+        replay, batches = self.replay, self.training[-16:]
+        if not replay.knows_loss or not batches:
             return math.nan
-        model, _ = self.replay.copies(self.recording.states[-1])
+        model, _ = replay.copies(self.recording.states[-1])
         model.eval()
         with torch.no_grad():
-            losses = [float(criterion(_tensor(model(*args)), target)) for args, target in batches]
-        return float(np.average(losses, weights=[len(target) for _, target in batches]))
+            losses = [float(replay.loss_of(model, batch)) for batch in batches]
+        mean = float(np.average(losses, weights=[len(batch.target) for batch in batches]))
+        return mean * replay.step_scale / replay.mean_scale
 
     @cached_property
     def batch_size(self) -> int | None:
-        """Rows of a batch (median); None where targets are no tensors."""
-        sizes = [len(each.target) for each in self.passes if isinstance(each.target, torch.Tensor) and each.target.ndim]
+        """Rows of a batch (median); None where inputs and targets are no tensors."""
+        sizes = [len(each) for each in self.batches if len(each)]
         return int(np.median(sizes)) if sizes else None
 
     @cached_property
@@ -236,20 +244,16 @@ class View:
         References:
             McCandlish, Kaplan, Amodei et al., An empirical model of large-batch training, 2018 (appendix A.1).
         """
-        criterion, batches = self.replay.criterion(), self.training[:_NOISE_BATCHES]
-        if criterion is None or not batches or not all(isinstance(t, torch.Tensor) and t.ndim for _, t in batches):
+        replay, batches = self.replay, self.training[:_NOISE_BATCHES]
+        if not replay.knows_loss or not batches or not all(len(batch) for batch in batches):
             return math.nan
-        rows = sum(len(target) for _, target in batches)
-        size = max(1, min(len(batches[0][1]), rows // _NOISE_PARTS))
-        parts = [
-            (tuple(v[k : k + size] for v in args), target[k : k + size])
-            for args, target in batches
-            for k in range(0, len(target) - size + 1, size)
-        ][: 4 * _NOISE_PARTS]
-        if len(parts) < 4:
+        size = max(1, min(len(batches[0]), sum(map(len, batches)) // _NOISE_PARTS))
+        places = [(batch, k) for batch in batches for k in range(0, len(batch) - size + 1, size)]
+        parts = [batch.take(slice(k, k + size)) for batch, k in places[: 4 * _NOISE_PARTS]]
+        if len(parts) < 4 or (replay.call is not None and replay.call.head is None and not parts[0].own):
             return math.nan
         states = self.recording.states
-        found = [_noise_at(self.replay.copies(states[k])[0], criterion, parts, size) for k in {0, len(states) // 2}]
+        found = [self._noise_at(states[k], parts, size) for k in {0, len(states) // 2}]
         return max((each for each in found if not math.isnan(each)), default=math.nan)
 
     @cached_property
@@ -281,27 +285,36 @@ class View:
     @cached_property
     def gradient_norm(self) -> float:
         """2-norm of the gradient in the end, mean over some batches before the norm is taken; NaN where not known."""
-        criterion, batches = self.replay.criterion(), self.training[-16:]
-        if criterion is None or not batches:
+        batches = self.training[-16:]
+        if not self.replay.knows_loss or not batches:
             return math.nan
         model, _ = self.replay.copies(self.recording.states[-1])
         model.train(self.passes[-1].training)
         with kept_random():
-            for args, target in batches:
-                (criterion(_tensor(model(*args)), target) * (self.replay.step_scale / len(batches))).backward()
+            for batch in batches:
+                (self.replay.loss_of(model, batch) * (self.replay.step_scale / len(batches))).backward()
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
     def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
-        criterion, found = self.replay.criterion(), []
-        if criterion is None or not batches or not all(t.isfinite().all() for t in _floats(state.model)):
+        found: list[float] = []
+        # a schedule may have ended: the state after the last step holds the rate of one that never came
+        rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]
+        if (
+            not self.replay.knows_loss
+            or not batches
+            or not any(rates)
+            or not all(t.isfinite().all() for t in _floats(state.model))
+        ):
             return []
-        for args, target in batches:
+        for batch in batches:
             model, optimizer = self.replay.copies(state)
+            for group, rate in zip(optimizer.param_groups, rates, strict=False):
+                group["lr"] = rate
             model.train(self.passes[-1].training)
 
-            def loss_of(model: nn.Module = model, args: Any = args, target: Any = target) -> torch.Tensor:
+            def loss_of(model: nn.Module = model, batch: Batch = batch) -> torch.Tensor:
                 torch.set_rng_state(state.random)  # the same units are dropped each time
-                return criterion(_tensor(model(*args)), target)
+                return self.replay.loss_of(model, batch)
 
             before = [p.detach().clone() for p in model.parameters()]
             with kept_random():
@@ -318,31 +331,32 @@ class View:
             found.append(_FACTORS[max(best - 1, 0)])
         return found
 
-    def outputs(self, batches: Sequence[Batch]) -> torch.Tensor:
-        """Returns what the model, as the loop left it, answers to some batches, in evaluation mode."""
+    def outputs(self, batches: Sequence[Batch]) -> torch.Tensor | None:
+        """Returns what the model, as the loop left it, answers to some batches in evaluation mode; or None."""
         model, _ = self.replay.copies(self.recording.states[-1])
         model.eval()
         with torch.no_grad():
-            return torch.cat([_tensor(model(*args)) for args, _ in batches])
+            found = [logits_of(batch.answer(model)) for batch in batches]
+        return None if any(each is None for each in found) else torch.cat([each for each in found if each is not None])
 
-
-def _noise_at(model: nn.Module, criterion: Criterion, parts: Sequence[Batch], size: int) -> float:
-    """Returns the noise over the squared gradient of one row, from the gradients of parts of so many rows."""
-    model.eval()
-    params = [p for p in model.parameters() if p.requires_grad]
-    total, squares = [torch.zeros_like(p) for p in params], 0.0
-    for args, target in parts:
-        grads = torch.autograd.grad(criterion(_tensor(model(*args)), target), params, allow_unused=True)
-        for sums, grad in zip(total, grads, strict=True):
-            if grad is not None:
-                sums += grad
-                squares += float(grad.square().sum())
-    num = len(parts)
-    small, large = squares / num, sum(float(sums.square().sum()) for sums in total) / num**2
-    if not small > 0:
-        return math.nan
-    noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
-    return noise / signal if signal > 0 else math.inf
+    def _noise_at(self, state: State, parts: Sequence[Batch], size: int) -> float:
+        """Returns the noise over the squared gradient of one row, from the gradients of parts of so many rows."""
+        model, _ = self.replay.copies(state)
+        model.eval()
+        params = [p for p in model.parameters() if p.requires_grad]
+        total, squares = [torch.zeros_like(p) for p in params], 0.0
+        for part in parts:
+            grads = torch.autograd.grad(self.replay.loss_of(model, part), params, allow_unused=True)
+            for sums, grad in zip(total, grads, strict=True):
+                if grad is not None:
+                    sums += grad
+                    squares += float(grad.square().sum())
+        num = len(parts)
+        small, large = squares / num, sum(float(sums.square().sum()) for sums in total) / num**2
+        if not small > 0:
+            return math.nan
+        noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
+        return noise / signal if signal > 0 else math.inf
 
 
 def to_labels(target: torch.Tensor) -> torch.Tensor:
@@ -369,9 +383,11 @@ def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[st
     total, rows = 0.0, 0
     model.eval()
     with torch.no_grad():
-        for args, target in batches:
-            output = _tensor(model(*args))
+        for batch in batches:
+            output, target = _logits(batch.answer(model)), batch.target
             if kind == "tokens":
+                if output.ndim == 3:  # the last places may have no target
+                    output = output[:, : target.numel() // len(output)]
                 output, target = output.reshape(-1, output.shape[-1]), target.flatten()
                 output, target = output[target >= 0], target[target >= 0]
             if kind == "regression" or kind == "unknown":
@@ -408,8 +424,10 @@ def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tens
     return output.log_softmax(1)
 
 
-def _tensor(output: Any) -> torch.Tensor:
-    return output if isinstance(output, torch.Tensor) else output.logits
+def _logits(output: Any) -> torch.Tensor:
+    found = logits_of(output)
+    assert found is not None
+    return found
 
 
 def _floats(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:

@@ -19,7 +19,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.doctor._calls import intercept
+from thalweg.doctor._batch import logits_of, own_loss
+from thalweg.doctor._calls import after_closure, intercept
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
 from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, State, versions_of
@@ -109,6 +110,7 @@ class Recorder:
         self._random: torch.Tensor | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._output: torch.Tensor | None = None
+        self._inside: list[tuple[Any, ...]] | None = None  # losses that the model calls itself, while it is called
         self._loss: tuple[torch.Tensor, Any, LossCall | None] | None = None
         self._call: LossCall | None = None
         self._step_loss: torch.Tensor | None = None
@@ -145,10 +147,6 @@ class Recorder:
         self._output = self._loss = None
         self.recording.states.append(self._state())
 
-    def begin(self, args: tuple[Any, ...]) -> None:
-        """Notes the call of the model during which the recorder was entered."""
-        self._before_forward(self._model, args, {})
-
     def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         own = name in vars(owner)
         old = getattr(owner, name)
@@ -159,7 +157,7 @@ class Recorder:
 
     def _before_forward(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording = self.recording
-        self._given = args, kwargs
+        self._given, self._inside = (args, kwargs), []
         if not torch.is_grad_enabled():
             recording.events += b"e"
             return
@@ -179,7 +177,11 @@ class Recorder:
             self._copy_state()
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self._output = output if isinstance(output, torch.Tensor) else getattr(output, "logits", None)
+        inside, self._inside, own = self._inside or [], None, own_loss(output)
+        self._output = logits_of(output)
+        if self._output is None and inside and own is not None:
+            self._output = own
+            _once(self.recording.unsupported, "the model answers with its loss alone, so that forks have no score")
         if torch.is_grad_enabled():
             if self._draws is None and self._random is not None:
                 self._draws = not torch.equal(self._random, torch.get_rng_state())
@@ -189,6 +191,8 @@ class Recorder:
                 self.recording.evaluations = []
                 self.recording.curve.append(Evaluation(step=self.recording.num_steps))
             self._note_evaluation()
+        if inside and own is not None and self._output is not None:
+            self._note_own_loss(own, inside)
 
     # ---- the loss
 
@@ -196,22 +200,40 @@ class Recorder:
         value = function(*args, **kwargs)
         given = dict(zip(("input", "target"), args, strict=False)) | kwargs
         input, target = given.pop("input", None), given.pop("target", None)
-        if self._output is None or not isinstance(input, torch.Tensor):
+        options = _options(args[2:], {key: v for key, v in given.items() if key in kwargs})
+        if not isinstance(input, torch.Tensor):
             return value
+        if self._inside is not None:
+            self._inside.append((name, value, input, target, options))
+        elif self._output is not None:
+            self._note_loss(name, value, input, target, options)
+        return value
+
+    def _note_own_loss(self, own: torch.Tensor, inside: list[tuple[Any, ...]]) -> None:
+        output = self._output
+        assert output is not None
+        if len(inside) > 1:
+            inside = [each for each in inside if head_between(each[2], output) is not None] or inside
+        name, value, input, target, options = inside[-1]
+        unit = None
+        if len(inside) == 1 and (self._call is None or self._probe is not None):  # rarely, as it waits for the device
+            unit, options = _unit(own, value, target, options)
+        self._note_loss(name, own, input, target, options, own=True, unit=unit)
+
+    def _note_loss(self, name: str, value: Any, input: Any, target: Any, options: Any, **more: Any) -> None:
+        output = self._output
+        assert output is not None
         if not value.requires_grad:
             if self._evaluating:
                 self._note_target(value, target)
         else:
-            if self._call is None or self._call.name != name or self._probe is not None:
+            known = self._call
+            if known is None or (known.name, known.own) != (name, "own" in more) or self._probe is not None:
+                head, inner = head_between(input, output), last_operations(output)
                 self._call = LossCall(
-                    name=name,
-                    options=_options(args[2:], {key: v for key, v in given.items() if key in kwargs}),
-                    head=head_between(input, self._output),
-                    inner=last_operations(self._output),
-                    shape=tuple(input.shape),
+                    name=name, options=options, head=head, inner=inner, shape=tuple(input.shape), **more
                 )
             self._loss = value, target, self._call
-        return value
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         call = None if self._loss is None else self._loss[2]
@@ -309,10 +331,22 @@ class Recorder:
         self.recording.clips[name] = (args[1:], {key: value for key, value in kwargs.items() if key != "parameters"})
         return clip(*args, **kwargs)
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        calls = 0
+
+        def noted() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                self.note_step(optimizer)
+            else:
+                _once(self.recording.unsupported, "the optimizer calls a closure several times a step")
+
+        return after_closure(args, kwargs, noted)
+
+    def note_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
-        if len(args) > 1 or kwargs.get("closure") is not None:  # the first is the optimizer
-            _once(recording.unsupported, "the optimizer calls a closure")
         recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
         recording.kept.append(self._kept)
         if self._step_loss is not None:
@@ -369,6 +403,18 @@ def _options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Returns what a loss was called with by name, without what is left as it is by default."""
     found = {name: value for name, value in kwargs.items() if value is not None}
     return found | ({"positional": args} if args else {})
+
+
+def _unit(own: torch.Tensor, value: Any, target: Any, options: dict[str, Any]) -> tuple[float | None, dict[str, Any]]:
+    """Returns a model's loss over that of the function that it called, and options with which that is a mean."""
+    if not isinstance(value, torch.Tensor) or value.numel() != 1 or not float(value.detach()):
+        return None, options
+    unit = float(own.detach()) / float(value.detach())
+    if options.get("reduction") != "sum" or abs(unit - 1) < 1e-4:
+        return unit, options
+    # a sum that the model divided by some number of targets, as those do that learn from several passes a step
+    num = int((target != options.get("ignore_index", -100)).sum())
+    return unit * num, {key: each for key, each in options.items() if key != "reduction"}
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:

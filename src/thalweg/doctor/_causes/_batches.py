@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Batch, Change
+from thalweg.doctor._replay import Change
 from thalweg.doctor._view import View
 
 #: share of what is to be known of labels that the place of the batch tells
@@ -111,17 +112,16 @@ def _batch_too_small(view: View) -> Finding | None:
 
 def merged(batches: Sequence[Batch]) -> Sequence[Batch]:
     """Makes one batch of eight; as it was where there are fewer."""
-    x, y = _rows_together(batches)
-    size = _FACTOR * len(batches[0][1])
-    return [((a,), b) for a, b in zip(x.split(size), y.split(size), strict=True) if len(a) == size] or batches
+    size = _FACTOR * len(batches[0])
+    return [each for each in _parts(Batch.joined(batches), size) if len(each) == size] or batches
 
 
 def _split(batches: Sequence[Batch]) -> Sequence[Batch]:
-    return [
-        ((x, *args[1:]), y)
-        for args, target in batches
-        for x, y in zip(args[0].chunk(_FACTOR), target.chunk(_FACTOR), strict=True)
-    ]
+    return [part for each in batches for part in _parts(each, max(1, -(-len(each) // _FACTOR)))]
+
+
+def _parts(batch: Batch, size: int) -> list[Batch]:
+    return [batch.take(slice(k, k + size)) for k in range(0, len(batch), size)]
 
 
 def _entropy(labels: np.ndarray) -> float:
@@ -129,12 +129,8 @@ def _entropy(labels: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def _rows_together(batches: Sequence[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.cat([args[0] for args, _ in batches]), torch.cat([target for _, target in batches])
-
-
 def _shuffled(batches: Sequence[Batch]) -> Sequence[Batch]:
-    x, y = _rows_together(batches)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(len(x)))
-    size = len(batches[0][1])
-    return [((x[rows],), y[rows]) for rows in order.split(size) if len(rows) == size] or batches
+    whole = Batch.joined(batches)
+    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(len(whole)))
+    size = len(batches[0])
+    return [whole.take(rows) for rows in order.split(size) if len(rows) == size] or batches

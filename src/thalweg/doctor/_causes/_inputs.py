@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Batch, Change
+from thalweg.doctor._replay import Change
 from thalweg.doctor._rows import Rows
 from thalweg.doctor._view import View
 
@@ -171,10 +172,10 @@ def _preprocessing_differs(view: View) -> Finding | None:
     mean_a, mean_b = x.mean(0), other.mean(0)
 
     def as_trained(batch: Batch) -> Batch:
-        inputs = batch[0][0]
+        inputs = batch.inputs
         shape = inputs.shape[1:]
         m, s, o = (torch.from_numpy(v).to(inputs.dtype).view(shape) for v in (mean_a, scale, mean_b))
-        return ((inputs - o) * s + m, *batch[0][1:]), batch[1]
+        return batch.with_inputs((inputs - o) * s + m)
 
     return Finding(
         cause="preprocessing_differs",
@@ -200,8 +201,8 @@ def _preprocessing_differs(view: View) -> Finding | None:
 @cause("not_finite_inputs", "inputs that are not finite")
 def _not_finite_inputs(view: View) -> Finding | None:
     bad = 0
-    for each in view.passes:
-        values = [v for v in (*each.args, each.target) if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    for each in view.batches:
+        values = [v for v in (each.inputs, each.target) if isinstance(v, torch.Tensor) and v.is_floating_point()]
         bad += any(not bool(v.isfinite().all()) for v in values)
     if not bad:
         return None
@@ -301,8 +302,8 @@ def _first(places: np.ndarray) -> str:
 def _inputs(change: Callable[[torch.Tensor], torch.Tensor]) -> Change:
     """Returns what changes the inputs of training and of evaluation alike."""
     return Change(
-        batches=lambda batches: [((change(args[0]), *args[1:]), y) for args, y in batches],
-        held_out=lambda batch: ((change(batch[0][0]), *batch[0][1:]), batch[1]),
+        batches=lambda batches: [batch.with_inputs(change(batch.inputs)) for batch in batches],
+        held_out=lambda batch: batch.with_inputs(change(batch.inputs)),
     )
 
 
@@ -318,11 +319,11 @@ def _scaling(shift: torch.Tensor, scale: torch.Tensor, *, images: bool) -> Calla
 
 def _finite_rows(batches: Sequence[Batch]) -> Sequence[Batch]:
     found = []
-    for args, target in batches:
-        fine = torch.ones(len(target), dtype=torch.bool)
-        for value in (*args, target):
+    for batch in batches:
+        fine = torch.ones(len(batch), dtype=torch.bool)
+        for value in (batch.inputs, batch.target):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 fine &= value.isfinite().flatten(1).all(1) if value.ndim > 1 else value.isfinite()
         if bool(fine.any()):
-            found.append((tuple(v[fine] for v in args), target[fine]))
+            found.append(batch.take(fine))
     return found

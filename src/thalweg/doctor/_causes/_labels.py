@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._reference import FEWEST, rank_correlation
-from thalweg.doctor._replay import Batch, Change, Criterion
+from thalweg.doctor._replay import Change, Criterion
 from thalweg.doctor._rows import keys_of
 from thalweg.doctor._view import View, to_labels
 
@@ -151,7 +152,9 @@ def _class_collapse(view: View) -> Finding | None:
     if y is None or not view.training or not np.isfinite(view.losses).all():
         return None
     output = view.outputs(view.training[-16:])
-    labels = torch.cat([to_labels(target) for _, target in view.training[-16:]])
+    if output is None:
+        return None
+    labels = torch.cat([to_labels(batch.target) for batch in view.training[-16:]])
     if output.ndim == 2 and output.shape[1] > 1:
         answers = output.argmax(1)
     else:
@@ -204,11 +207,11 @@ def _without(keys: set[int]) -> Callable[[Sequence[Batch]], Sequence[Batch]]:
 
     def change(batches: Sequence[Batch]) -> Sequence[Batch]:
         found = []
-        for args, target in batches:
-            own = keys_of(np.ascontiguousarray(args[0].detach().float().cpu().flatten(1).numpy()))
+        for batch in batches:
+            own = keys_of(np.ascontiguousarray(batch.inputs.detach().float().cpu().flatten(1).numpy()))
             kept = torch.tensor([k not in keys for k in own.tolist()])
             if bool(kept.any()):
-                found.append((tuple(v[kept] for v in args), target[kept]))
+                found.append(batch.take(kept))
         return found or batches
 
     return change

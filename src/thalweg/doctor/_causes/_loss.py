@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from thalweg.doctor._batch import with_logits
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._replay import Change, Criterion, ModelChange
 from thalweg.doctor._view import HIDDEN, View, to_labels
@@ -210,8 +211,8 @@ def _labels_off_by_one(view: View) -> Finding | None:
             Remedy(
                 says="Subtract 1 from the labels, and take one output less.",
                 change=Change(
-                    batches=lambda batches: [(args, target - 1) for args, target in batches],
-                    held_out=lambda batch: (batch[0], batch[1] - 1),
+                    batches=lambda batches: [batch.with_target(batch.target - 1) for batch in batches],
+                    held_out=lambda batch: batch.with_target(batch.target - 1),
                 ),
                 before="loss = criterion(output, y)",
                 after="loss = criterion(output, y - 1)",
@@ -286,7 +287,8 @@ def _on_logits(view: View) -> Change:
     def criterion(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return _cross_entropy(torch.logit(output, eps=1e-7), target)
 
-    return Change(criterion=criterion, ends=(HIDDEN,))
+    # the outputs stand for logits where the loop itself applied the sigmoid
+    return Change(criterion=criterion, ends=(HIDDEN,) if view.ends[:1] == ("sigmoid",) else ())
 
 
 def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -298,7 +300,6 @@ def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def _mean_of(view: View) -> Criterion:
     criterion = view.replay.criterion()
-    assert criterion is not None
     return lambda output, target: criterion(output, target) / len(output)
 
 
@@ -306,14 +307,13 @@ def _answer_in_units(middle: float, spread: float) -> ModelChange:
     """Makes a model learn deviations from the mean, in units of the spread; it answers in those of the target."""
 
     def change(model: nn.Module, given: object) -> None:
-        model.register_forward_hook(lambda module, args, output: output * spread + middle)
+        model.register_forward_hook(lambda module, args, output: with_logits(output, lambda o: o * spread + middle))
 
     return change
 
 
 def _scaled(view: View, middle: float, spread: float) -> Criterion:
     criterion = view.replay.criterion()
-    assert criterion is not None
     return lambda output, target: criterion((output - middle) / spread, (target - middle) / spread)
 
 

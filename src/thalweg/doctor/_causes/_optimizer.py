@@ -114,7 +114,7 @@ def _lr_too_high(view: View) -> Finding | None:
     losses = view.losses
     if len(losses) < 3:
         return None
-    factors, lr = view.step_factors, view.recording.rates[-1][0]
+    factors, lr = view.step_factors, max(map(max, view.recording.rates))
     broken = int(np.argmax(~np.isfinite(losses))) if not np.isfinite(losses).all() else None
     tail = losses[-max(3, len(losses) // 5) :]
     null = view.null_loss()
@@ -161,7 +161,8 @@ def _lr_too_low(view: View) -> Finding | None:
     losses, factors = view.losses, view.step_factors
     if len(losses) < 10 or not factors or not np.isfinite(losses).all():
         return None
-    middle, lr, size = float(np.median(factors)), max(max(r) for r in view.recording.rates), max(1, len(losses) // 10)
+    lr, size = max(map(max, view.recording.rates)), max(1, len(losses) // 10)
+    middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
     if middle < _TOO_SHORT or end < 0.5 * start:
         return None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._causes._tuning import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._recording import LayerStats
@@ -25,6 +25,8 @@ _DEAD = 0.4
 _LEARNT = 0.1
 #: gradients of the first and the last layer further apart than this
 _APART = 1e3
+#: a layer of the upper half with a gradient of at most so many times that of the first: it is not depth that takes it
+_AGAIN = 10.0
 #: layers from which a network is deep, and growth of the signal from the first to the last one
 _DEEP, _GROWN = 4, 50.0
 
@@ -190,8 +192,10 @@ def _gradient_ratio(layers: Sequence[LayerStats]) -> tuple[str, str, float, int]
     found = [each for each in layers if each.kind in ("Linear", "Conv1d", "Conv2d") and each.gradient is not None]
     if len(found) < 2 or not found[-1].gradient:
         return "", "", math.nan, len(found)
-    size = (found[0].gradient or 0.0) / found[-1].gradient
-    return found[0].name, found[-1].name, size, len(found)
+    first = found[0].gradient or 0.0
+    if any((each.gradient or 0.0) <= _AGAIN * first for each in found[len(found) // 2 :]):
+        return "", "", math.nan, len(found)  # small in some branch of every block, as queries and keys are at first
+    return found[0].name, found[-1].name, first / found[-1].gradient, len(found)
 
 
 def _steepest(kind: str) -> float:
@@ -230,7 +234,7 @@ def _replaced(kind: type[nn.Module], new: Callable[[], nn.Module]) -> ModelChang
     return change
 
 
-def _relu_with_he(model: nn.Module, given: tuple[Any, ...]) -> None:
+def _relu_with_he(model: nn.Module, given: Batch) -> None:
     for kind in (nn.Sigmoid, nn.Tanh):
         _replaced(kind, nn.ReLU)(model, given)
     with torch.no_grad():

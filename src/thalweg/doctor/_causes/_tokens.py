@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Batch, Change
+from thalweg.doctor._replay import Change
 from thalweg.doctor._view import View
 
 #: share of the rows in which what is told holds
@@ -44,9 +45,8 @@ def tokens_of(view: View, most: int = 512) -> Tokens | None:
     ids: list[np.ndarray] = []
     learnt: list[np.ndarray] = []
     agree = np.zeros(2)
-    for each in view.passes:
-        x = each.args[0] if each.args else None
-        y = each.target
+    for each in view.batches:
+        x, y = each.inputs, each.target
         if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) and x.ndim == 2):
             return None
         if x.is_floating_point() or y.is_floating_point() or y.numel() % len(x) or y.numel() // len(x) > x.shape[1]:
@@ -192,10 +192,9 @@ def _remade(
     batch: Batch, rows: Tokens, change: Callable[[np.ndarray, np.ndarray], list[tuple[int, int, int]]]
 ) -> Batch:
     """Returns a batch with other targets: `change` tells from where to where they are set to what, row by row."""
-    args, target = batch
-    inputs = args[0].cpu().numpy()
+    target, inputs = batch.target, batch.inputs.cpu().numpy()
     flat = target.reshape(len(inputs), -1).clone()
     for k, ids in enumerate(inputs):
         for start, end, value in change(ids, flat[k].cpu().numpy()):
             flat[k, start:end] = value
-    return args, flat.reshape(target.shape)
+    return batch.with_target(flat.reshape(target.shape))

@@ -127,7 +127,7 @@ def _parameters_without_gradient(view: View) -> Finding | None:
 
 @cause("accumulation_not_normalised", "gradients of several passes that are not normalised")
 def _accumulation_not_normalised(view: View) -> Finding | None:
-    per, scale = view.replay.passes_per_step, view.replay.step_scale
+    per, scale = view.replay.passes_per_step, view.replay.mean_scale
     if per < 2 or view.call is None or view.call.options.get("reduction", "mean") != "mean":
         return None
     if scale > _UNEQUAL:
@@ -207,7 +207,6 @@ def trained_before(values: dict[str, torch.Tensor]) -> list[str]:
 
 def _per_target(view: View, mean: float, ignored: int) -> Criterion:
     criterion = view.replay.criterion()
-    assert criterion is not None
     return lambda output, target: criterion(output, target) * ((target != ignored).sum() / mean)
 
 
