@@ -65,6 +65,8 @@ def test_a_loop_that_fine_tunes_is_written_with_its_weights(place, capsys):
     )
     assert code == 0
     assert out.startswith("Wrote tune.py and tune.safetensors\n")
+    _, shown, _ = call(capsys, "gallery", "pretrained_weights_forgotten", *QUICK, "--seeds", "0", "--out", "shown")
+    assert "  loop.safetensors   the weights that loop.py starts from" in shown
     code, out, _ = call(capsys, "doctor", "--seeds", "0", "--out", "found", "tune.py")
     assert code == 0
     assert "\n1. " in out
