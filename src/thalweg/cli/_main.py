@@ -17,6 +17,7 @@ _COMMANDS = {
     "train": "Train one recipe on several seeds, with the intervals of its scores.",
     "study": "Answer one question about how we optimise, by an experiment on some data.",
     "doctor": "Run a training script, say what is wrong with its loop, and prove what mends it.",
+    "gallery": "Show a training loop with one planted fault, or ask which fault it has.",
     "landscape": "Draw the loss around a trained network, and measure its curvature and barriers.",
     "path": "Choose the penalty of a linear model, and say which inputs it keeps.",
     "plan": "Say what tune or train would do, how long it takes and what memory it needs.",

@@ -25,6 +25,13 @@ _RENDERERS: dict[tuple[str, str], str] = {
     ("doctor", "notebook"): "thalweg.report:notebook_html",
     ("diagnosis", "html"): "thalweg.report:diagnosis_html",
     ("diagnosis", "notebook"): "thalweg.report:notebook_html",
+    ("faults", "text"): "thalweg.report:faults_text",
+    ("gallery", "text"): "thalweg.report:gallery_text",
+    ("gallery", "html"): "thalweg.report:gallery_html",
+    ("gallery", "notebook"): "thalweg.report:notebook_html",
+    ("quiz", "text"): "thalweg.report:quiz_text",
+    ("quiz", "html"): "thalweg.report:quiz_html",
+    ("quiz", "notebook"): "thalweg.report:notebook_html",
     ("plan", "text"): "thalweg.report:plan_text",
     ("plan", "notebook"): "thalweg.report:plan_html",
 }

@@ -6,6 +6,14 @@ from ._finding import Cause as Cause
 from ._finding import Finding as Finding
 from ._finding import Remedy as Remedy
 from ._finding import Verdict as Verdict
+from ._gallery import DATA_WORDS as DATA_WORDS
+from ._gallery import FAULT_GROUPS as FAULT_GROUPS
+from ._gallery import MODEL_WORDS as MODEL_WORDS
+from ._gallery import Exercise as Exercise
+from ._gallery import Trial as Trial
+from ._gallery import choices_of as choices_of
+from ._gallery import draw_exercise as draw_exercise
+from ._gallery import find_exercise as find_exercise
 from ._lightning import LightningDoctor as LightningDoctor
 from ._script import watch_script as watch_script
 from ._transformers import TrainerDoctor as TrainerDoctor

@@ -2,6 +2,11 @@ from ._doctor import diagnosis_html as diagnosis_html
 from ._doctor import doctor_html as doctor_html
 from ._doctor import doctor_text as doctor_text
 from ._figures import figures as figures
+from ._gallery import faults_text as faults_text
+from ._gallery import gallery_html as gallery_html
+from ._gallery import gallery_text as gallery_text
+from ._gallery import quiz_html as quiz_html
+from ._gallery import quiz_text as quiz_text
 from ._html import notebook_html as notebook_html
 from ._html import train_html as train_html
 from ._html import tune_html as tune_html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from thalweg.doctor import Diagnosis
 from thalweg.report._answer import answer_parts
@@ -45,12 +46,15 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     return _page(diagnosis, "a loop", [])
 
 
-def _page(diagnosis: Diagnosis, name: str, rows: list[tuple[str, str]]) -> str:
-    answer = diagnosis.answer
-    drawn = charts(answer)
+def diagnosis_parts(diagnosis: Diagnosis, drawn: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the sentences, the change, the charts and tables of a diagnosis as HTML.
+
+    Args:
+        diagnosis: Of any loop.
+        drawn: Its charts by name.
+    """
     first, verdict = diagnosis.findings[0] if diagnosis.findings else None, None
-    parts = [f'<p class="kicker">thalweg doctor &middot; {escape(name)}</p>', f"<h1>{escape(_QUESTION)}</h1>"]
-    shown = answer_parts(answer, drawn)
+    shown = answer_parts(diagnosis.answer, drawn)
     if first is not None and first.remedies:
         verdict = next((each for each in first.verdicts if each.proven), None)
         remedy = verdict.remedy if verdict else first.remedies[0]
@@ -60,7 +64,15 @@ def _page(diagnosis: Diagnosis, name: str, rows: list[tuple[str, str]]) -> str:
         if change:
             lines = escape("\n".join(change))
             shown.insert(2, card(f"<h3>The change</h3><p>{escape(remedy.says)}</p><pre>{lines}</pre>"))
+    return shown
+
+
+def _page(diagnosis: Diagnosis, name: str, rows: list[tuple[str, str]]) -> str:
+    answer = diagnosis.answer
+    drawn = charts(answer)
+    parts = [f'<p class="kicker">thalweg doctor &middot; {escape(name)}</p>', f"<h1>{escape(_QUESTION)}</h1>"]
+    parts += diagnosis_parts(diagnosis, drawn)
     rows = [*rows, ("watched", f"{diagnosis.num_steps:,} steps")]
     notes = card("<h3>Notes</h3>", items(answer.notes)) if answer.notes else ""
-    parts += [*shown, "<h2>How it was done</h2>", card(pairs(rows)), notes]
+    parts += ["<h2>How it was done</h2>", card(pairs(rows)), notes]
     return document(f"{name}: {_QUESTION}", "".join(parts), drawn)

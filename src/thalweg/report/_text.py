@@ -33,7 +33,7 @@ from thalweg.report._words import (
 from thalweg.tasks import Task
 
 if TYPE_CHECKING:
-    from thalweg.workflows import DoctorResult, PathResult, StudyResult, TrainResult, TuneResult
+    from thalweg.workflows import DoctorResult, GalleryResult, PathResult, StudyResult, TrainResult, TuneResult
 
 _WIDTH = 110
 
@@ -156,7 +156,7 @@ def note_lines(notes: Sequence[str]) -> list[str]:
     return ["", "Notes", *(line for note in notes for line in wrap(note, "- "))]
 
 
-def file_lines(result: TuneResult | TrainResult | StudyResult | PathResult | DoctorResult) -> list[str]:
+def file_lines(result: TuneResult | TrainResult | StudyResult | PathResult | DoctorResult | GalleryResult) -> list[str]:
     """Returns the files of a run with the commands that use it; nothing where the run has no folder."""
     if result.run is None:
         return []

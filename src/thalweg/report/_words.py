@@ -27,6 +27,8 @@ FILES = {
     "model.safetensors": "weights of the model (a torch state_dict)",
     "train.py": "plain PyTorch that trains that seed again, without this package",
     "data.npz": "the prepared rows that train.py reads",
+    "loop.py": "the training loop, plain PyTorch that does not tell its fault",
+    "loop.safetensors": "the weights that loop.py starts from",
     "arrays.npz": "the arrays behind the figures",
     "report.html": "this result with its figures; opens in any browser, also offline",
     "result.json": "this result as data",

@@ -1,5 +1,15 @@
 from ._doctor import doctor as doctor
 from ._files import base_recipe as base_recipe
+from ._gallery import answer_quiz as answer_quiz
+from ._gallery import check_guess as check_guess
+from ._gallery import faults as faults
+from ._gallery import gallery as gallery
+from ._gallery import gallery_script as gallery_script
+from ._gallery import quiz as quiz
+from ._gallery_results import FaultList as FaultList
+from ._gallery_results import GalleryResult as GalleryResult
+from ._gallery_results import Guess as Guess
+from ._gallery_results import Quiz as Quiz
 from ._landscape import is_run as is_run
 from ._landscape import landscape as landscape
 from ._path import path as path

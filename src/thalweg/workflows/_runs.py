@@ -75,6 +75,8 @@ def list_runs(parent: str | Path) -> list[dict[str, Any]]:
 def _headline(kind: str, result: dict[str, Any]) -> str:
     if kind == "doctor":
         return f"{Path(result['script']).name}: {result['headline']}"
+    if kind == "gallery":
+        return f"{result['data']}, {result['model']}: {result['headline']}"
     name = result["task"]["name"]
     if kind == "study":
         return f"{name}: {result['study']}: {result['headline']}"

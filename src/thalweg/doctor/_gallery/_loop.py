@@ -66,19 +66,20 @@ class Loop:
     @property
     def num_classes(self) -> int:
         """Outputs of the model."""
-        last = self.model[-1]
-        assert isinstance(last, nn.Linear)
-        return last.out_features
+        return [each for each in self.model if isinstance(each, nn.Linear)][-1].out_features
 
-    def run(self, watch: Callable[..., Any] = Watch) -> Any:
+    def run(
+        self, watch: Callable[..., Any] = Watch, *, each_epoch: Callable[[torch.Tensor, float], None] | None = None
+    ) -> Any:
         """Trains, under the recorder, which is returned.
 
         Args:
             watch: What makes it, of model and optimizer: a context manager.
+            each_epoch: Called with the outputs and the loss of each validation.
         """
         model = self.model
         if self.pretrain:
-            self._learn_before()
+            self.learn_before()
         for name in self.frozen:
             model.get_submodule(name).requires_grad_(False)
         optimizer = self.optimizer(model)
@@ -101,7 +102,9 @@ class Loop:
                         group["lr"] = rate * (1.0 if self.schedule is None else self.schedule(step / steps))
                     optimizer.step()
                     step += 1
-                loss = self._evaluate()
+                output, loss = self._evaluate()
+                if each_epoch is not None:
+                    each_epoch(output, loss)
                 if self.patience is None:
                     continue
                 if loss < best:
@@ -114,18 +117,19 @@ class Loop:
             model.load_state_dict(kept)
         return watched
 
-    def _evaluate(self) -> float:
+    def _evaluate(self) -> tuple[torch.Tensor, float]:
         if self.evaluates:
             self.model.eval()
         with torch.no_grad():
-            return float(self.criterion(self.model(self.x_held), self.y_held))
+            output = self.model(self.x_held)
+            return output, float(self.criterion(output, self.y_held))
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         order = torch.randperm(len(self.x), generator=self.generator) if self.shuffle else torch.arange(len(self.x))
         for rows in order.split(self.batch_size):
             yield self.x[rows], self.y[rows]
 
-    def _learn_before(self) -> None:
+    def learn_before(self) -> None:
         """Trains on the first half of the rows, and leaves the second one to the loop."""
         half = len(self.x) // 2
         optimizer = torch.optim.Adam(self.model.parameters(), lr=2e-3)
