@@ -7,7 +7,7 @@ import sys
 import pytest
 from benchmarks.doctor import run
 from benchmarks.doctor.cases import Case, cases
-from benchmarks.doctor.score import claims, summary
+from benchmarks.doctor.score import claims, summary, table
 
 from thalweg.doctor._gallery import FAULTS, KINDS
 
@@ -52,6 +52,42 @@ def test_figures_of_a_score():
     assert figures["proven"]["share"] == pytest.approx(1 / 3, abs=1e-4)
     assert figures["alarms"]["share"] == 0.5
     assert not any(holds for text, holds in claims(report).items() if text.startswith("all"))
+
+
+def line(tool: str, fault: str, findings: list, *, seed: int = 0) -> dict:
+    own = Case(fault=fault, data="wine", model="mlp", seed=seed).to_json()
+    return {**own, "tool": tool, "findings": findings, "seconds": 1.0}
+
+
+def test_a_finding_may_stand_for_several_causes_and_a_note_is_no_alarm():
+    report = summary(
+        [
+            line("other", "lr_too_high", [(["dead_units", "lr_too_high"], 1)]),
+            line("other", "lr_too_high", [([], 2), (["overfitting"], 1), (["lr_too_high"], None)], seed=1),
+            line("other", "dead_units", [(["lr_too_high"], 2)], seed=2),
+            line("other", "", [(["dead_units"], None)]),
+            line("other", "", [([], 1)], seed=1),
+        ]
+    )
+    figures = report["tools"]["other"]["all"]
+    assert figures["rank 1"]["share"] == pytest.approx(1 / 3, abs=1e-4)
+    assert figures["rank 3"]["share"] == pytest.approx(2 / 3, abs=1e-4)
+    assert figures["alarms"]["share"] == 0.5
+    assert claims(report) == {}  # nothing is claimed of others
+    assert table(report)[1].split() == ["other", "33.3%", "66.7%", "50.0%", "0", "1.00"]
+
+
+@pytest.mark.parametrize(("theirs", "holds"), [(2, True), (3, False)])
+def test_every_rival_is_to_be_beaten_by_a_factor_of_two(theirs, holds):
+    right, wrong = [("lr_too_high", 1.0)], [("dead_units", 1.0)]
+    found = [line("thalweg", "lr_too_high", right if k < 4 else wrong, seed=k) for k in range(6)]
+    for tool, hits in (("weak", 0), ("strong", theirs)):
+        found += [line(tool, "lr_too_high", right if k < hits else wrong, seed=k) for k in range(6)]
+    claim = "every rival is beaten by a factor of two at rank 1"
+    report = summary(found)
+    assert claims(report)[claim] is holds
+    assert claim not in claims(report, whole=False)
+    assert claim not in claims(summary([each for each in found if each["tool"] == "thalweg"]))
 
 
 @pytest.mark.slow
