@@ -1,4 +1,4 @@
-"""torchdiag: a step before training, gradients of the last step, and units on the rows of validation after it."""
+"""torchdiag: a step before training, units on the rows of validation after it, and gradients of the last step."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class _Seen(Seen):
         import torchdiag  # pyright: ignore[reportMissingImports]
 
         with contextlib.redirect_stdout(self.printed):
-            torchdiag.check_gradients(self.model)
             torchdiag.check_dead_neurons(self.model, self.loop.x_held)
+            torchdiag.check_gradients(self.model)
 
 
 def torchdiag(case: Case, seconds: float) -> dict[str, Any]:

@@ -39,13 +39,13 @@ WORDS: Words = {
         "parameters_without_gradient",
         "lr_too_low",
     ),
-    "params_change: .+ zero gradient": (
+    "params_change: .+ exactly zero gradient": (
         "dead_units",
         "zero_initialisation",
         "parameters_without_gradient",
         "vanishing_gradients",
     ),
-    "params_change: .+ vanishing": ("vanishing_gradients", "dead_units"),
+    "params_change: .+vanishing": ("vanishing_gradients", "dead_units"),
     "frozen_params: ": ("parameters_frozen",),
     "input_dependency: ": ("zero_initialisation", "dead_units"),
     "batch_independence: ": (),
