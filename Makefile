@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help tune test lint format bench bench-linear clean
+.PHONY: help tune test lint format bench bench-linear bench-doctor clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -30,6 +30,13 @@ help:  ## show the targets
 .venv-adelie/done: benchmarks/linear_adelie.txt
 	$(PYTHON) -m venv .venv-adelie
 	.venv-adelie/bin/pip install --quiet -r benchmarks/linear_adelie.txt
+	touch $@
+
+# what the doctor is compared with stays apart from what develops it
+.venv-rivals/done: benchmarks/doctor/rivals.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/pip install --quiet -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	.venv-rivals/bin/pip install --quiet -c constraints.txt -e . -r benchmarks/doctor/rivals.txt
 	touch $@
 
 tune: .venv/base  ## find a recipe for the embedded part of Fashion-MNIST
@@ -64,5 +71,8 @@ bench: .venv/bench  ## compare with peers; writes benchmarks/results
 bench-linear: .venv/bench-linear .venv-adelie/done  ## compare penalised paths with peers; glmnet where Rscript has it
 	$(BIN)/python benchmarks/linear.py
 
+bench-doctor: .venv-rivals/done  ## compare the doctor with other tools that judge a training loop
+	.venv-rivals/bin/python benchmarks/doctor/run.py --tools all
+
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-adelie .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-adelie .venv-rivals .pytest_cache .ruff_cache .hypothesis .import_linter_cache

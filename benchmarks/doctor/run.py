@@ -3,6 +3,7 @@
 python benchmarks/doctor/run.py                         # all cases, going on where it was stopped
 python benchmarks/doctor/run.py --share 0.05 --out ""   # a twentieth of them
 python benchmarks/doctor/run.py --split tuned --only lr_too_high --out "" --verbose
+python benchmarks/doctor/run.py --tools all             # with the rivals that are installed: make bench-doctor
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from benchmarks.doctor.cases import Case, cases  # noqa: E402
-from benchmarks.doctor.score import claims, summary  # noqa: E402
+from benchmarks.doctor.rivals import TOOLS, installed  # noqa: E402
+from benchmarks.doctor.score import claims, named, summary, table  # noqa: E402
 
 
 def work(case: Case, tool: str, seconds: float) -> dict[str, Any]:
     """Returns what a tool said of a case."""
     import torch
-    from benchmarks.doctor.rivals import TOOLS
 
     torch.set_num_threads(1)
     begun = time.perf_counter()
@@ -50,7 +51,7 @@ def chosen(given: argparse.Namespace) -> Iterator[Case]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tools", nargs="+", default=["thalweg"], help="thalweg and rivals that are installed")
+    parser.add_argument("--tools", nargs="+", default=["thalweg"], choices=[*TOOLS, "all"], help="thalweg and rivals")
     parser.add_argument("--only", nargs="*", help="faults; 'healthy' for those without")
     parser.add_argument("--split", default="all", choices=["all", "tuned", "other", "apart"])
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, the same ones every time")
@@ -62,10 +63,14 @@ def main() -> int:
     given = parser.parse_args()
     if given.only:
         given.only = ["" if name == "healthy" else name for name in given.only]
+    tools = [tool for tool in TOOLS if tool in given.tools or "all" in given.tools]
+    for tool in [tool for tool in tools if not installed(tool)]:
+        print(f"{tool} is left out: it is not installed (make bench-doctor installs the rivals)", flush=True)
+        tools.remove(tool)
     lines = Path(given.lines) if given.out else None
     known = [json.loads(line) for line in lines.read_text().splitlines()] if lines and lines.exists() else []
     done = {(each["tool"], Case(**{key: each[key] for key in ("fault", "data", "model", "seed")})) for each in known}
-    todo = [(case, tool) for case in chosen(given) for tool in given.tools if (tool, case) not in done]
+    todo = [(case, tool) for case in chosen(given) for tool in tools if (tool, case) not in done]
     print(f"{len(todo)} to run, {len(done)} known", flush=True)
     found = list(known)
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
@@ -82,6 +87,7 @@ def main() -> int:
                 print(f"{number + 1} of {len(todo)}", flush=True)
     report = summary(found)
     print(json.dumps(report["tools"], indent=1))
+    print("\n".join(table(report)))
     shown = claims(report, whole=given.share == 1)
     failed = [text for text, holds in shown.items() if not holds]
     for text, holds in shown.items():
@@ -89,17 +95,24 @@ def main() -> int:
     if given.out:
         from benchmarks.machine import hardware, today, versions, write_result
 
-        about = {"date": today(), "hardware": hardware(), "versions": versions("torch", "numpy", "scikit-learn")}
+        rivals = [tool for tool in tools if tool != "thalweg"]
+        about = {
+            "date": today(),
+            "hardware": hardware(),
+            "versions": versions("torch", "numpy", "scikit-learn", *rivals),
+        }
         write_result(Path(given.out), {**about, **report, "claims": shown})
     return 1 if failed else 0
 
 
 def _tell(each: dict[str, Any]) -> None:
-    names = [name for name, _ in each.get("findings", [])]
+    about = each["tool"], each["fault"] or "healthy", each["data"], each["model"], each["seed"]
+    found = each.get("findings", [])
+    right = bool(found) and each["fault"] in named(found[0]) if each["fault"] else not found
     if "error" in each:
-        print(each["fault"], each["data"], each["model"], each["seed"], each["error"], flush=True)
-    elif names[:1] != ([each["fault"]] if each["fault"] else []):
-        print(each["fault"] or "healthy", each["data"], each["model"], each["seed"], each["findings"], flush=True)
+        print(*about, each["error"], flush=True)
+    elif not right:
+        print(*about, found, each.get("said", ""), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The tools: each returns the causes that it names, the likeliest first."""
+"""Our doctor."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,6 +35,3 @@ def _score(run: Any) -> float | None:
     if view.kind == "regression":
         found /= float(torch.cat([y for _, y in view.held_out]).double().var(0, correction=0).mean())
     return found if math.isfinite(found) else None
-
-
-TOOLS: dict[str, Callable[[Case, float], dict[str, Any]]] = {"thalweg": thalweg}
