@@ -33,5 +33,5 @@ def _score(run: Any) -> float | None:
     view = run._view
     found = score(run.recording.model, view.held_out, view.kind, view.ends)
     if view.kind == "regression":
-        found /= float(torch.cat([y for _, y in view.held_out]).double().var(0, correction=0).mean())
+        found /= float(torch.cat([each.target for each in view.held_out]).double().var(0, correction=0).mean())
     return found if math.isfinite(found) else None
