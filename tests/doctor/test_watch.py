@@ -238,3 +238,16 @@ def test_without_a_share_statistics_are_taken_at_the_same_steps():
     assert first == steps()
     assert first[:8] == [0, 1, 2, 4, 8, 16, 32, 64]
     assert len(first) == 17
+
+
+def test_a_loop_that_is_entered_again_is_watched_on():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    run = tw.watch(network, optimizer)
+    for _ in range(2):
+        with run:
+            train(network, optimizer, F.cross_entropy)
+    assert run.recording.num_steps == 24
+    pairs = run._seen().replay.recorded()
+    assert len(pairs) == 24
+    assert all(recorded == replayed for recorded, replayed in pairs)

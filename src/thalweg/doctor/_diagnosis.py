@@ -151,6 +151,7 @@ def watch(
     """Returns what records a training loop of any kind while it is entered, without a change to the loop.
 
     Steps, losses, batches and rare statistics of the layers are kept; batches are kept by reference, not copied.
+    A loop that is entered again is watched on, as if it had not been left.
 
     Args:
         model: What is trained.
