@@ -23,25 +23,12 @@ from thalweg.doctor._batch import logits_of, own_loss
 from thalweg.doctor._calls import after_closure, intercept
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
+from thalweg.doctor._losses import LOSSES, SeenCall, unit_of
 from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, State, versions_of
 
-#: loss functions of torch whose calls are seen
-_LOSSES = (
-    "cross_entropy",
-    "nll_loss",
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "gaussian_nll_loss",
-    "poisson_nll_loss",
-    "kl_div",
-)
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 #: share of the time that statistics may take, and of that the part for copies of the state
-SHARE, _COPIES = 0.015, 1 / 3
+SHARE, _COPIES = 0.01, 1 / 3
 #: copies of the state that are kept beside the first one
 _STATES = 4
 #: steps from which a statistic is taken at this share of those that were made, at most; and where no share of
@@ -110,7 +97,7 @@ class Recorder:
         self._random: torch.Tensor | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._output: torch.Tensor | None = None
-        self._inside: list[tuple[Any, ...]] | None = None  # losses that the model calls itself, while it is called
+        self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
         self._loss: tuple[torch.Tensor, Any, LossCall | None] | None = None
         self._call: LossCall | None = None
         self._step_loss: torch.Tensor | None = None
@@ -130,7 +117,7 @@ class Recorder:
         undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
         if isinstance(self.recording.criterion, nn.Module):
             undo.callback(self.recording.criterion.register_forward_hook(self._after_criterion).remove)
-        for name in _LOSSES:
+        for name in LOSSES:
             undo.callback(intercept(getattr(F, name), partial(self._seen_loss, name)))
         for name in _CLIPS:
             undo.callback(intercept(getattr(nn.utils, name), partial(self._seen_clip, name)))
@@ -198,42 +185,44 @@ class Recorder:
 
     def _seen_loss(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = function(*args, **kwargs)
-        given = dict(zip(("input", "target"), args, strict=False)) | kwargs
-        input, target = given.pop("input", None), given.pop("target", None)
-        options = _options(args[2:], {key: v for key, v in given.items() if key in kwargs})
+        input = args[0] if args else kwargs.get("input")
         if not isinstance(input, torch.Tensor):
             return value
+        call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
         if self._inside is not None:
-            self._inside.append((name, value, input, target, options))
+            self._inside.append(call)
         elif self._output is not None:
-            self._note_loss(name, value, input, target, options)
+            self._note_loss(call)
         return value
 
-    def _note_own_loss(self, own: torch.Tensor, inside: list[tuple[Any, ...]]) -> None:
+    def _note_own_loss(self, own: torch.Tensor, inside: list[SeenCall]) -> None:
         output = self._output
         assert output is not None
         if len(inside) > 1:
-            inside = [each for each in inside if head_between(each[2], output) is not None] or inside
-        name, value, input, target, options = inside[-1]
-        unit = None
+            inside = [each for each in inside if head_between(each.input, output) is not None] or inside
+        call, unit, options = inside[-1], None, None
         if len(inside) == 1 and (self._call is None or self._probe is not None):  # rarely, as it waits for the device
-            unit, options = _unit(own, value, target, options)
-        self._note_loss(name, own, input, target, options, own=True, unit=unit)
+            unit, options = unit_of(own, call)
+        self._note_loss(call._replace(value=own), options, own=True, unit=unit)
 
-    def _note_loss(self, name: str, value: Any, input: Any, target: Any, options: Any, **more: Any) -> None:
+    def _note_loss(self, call: SeenCall, options: dict[str, Any] | None = None, **more: Any) -> None:
         output = self._output
         assert output is not None
-        if not value.requires_grad:
+        if not call.value.requires_grad:
             if self._evaluating:
-                self._note_target(value, target)
-        else:
-            known = self._call
-            if known is None or (known.name, known.own) != (name, "own" in more) or self._probe is not None:
-                head, inner = head_between(input, output), last_operations(output)
-                self._call = LossCall(
-                    name=name, options=options, head=head, inner=inner, shape=tuple(input.shape), **more
-                )
-            self._loss = value, target, self._call
+                self._note_target(call.value, call.target)
+            return
+        known = self._call
+        if known is None or (known.name, known.own) != (call.name, "own" in more) or self._probe is not None:
+            self._call = LossCall(
+                name=call.name,
+                options=call.options if options is None else options,
+                head=head_between(call.input, output),
+                inner=last_operations(output),
+                shape=tuple(call.input.shape),
+                **more,
+            )
+        self._loss = call.value, call.target, self._call
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         call = None if self._loss is None else self._loss[2]
@@ -304,7 +293,7 @@ class Recorder:
                 kwargs=kwargs,
                 target=target,
                 loss=value,
-                seen=None if seen is None else seen.detach(),
+                seen=None if seen is None else value if seen is loss else seen.detach(),
                 call=call,
                 zeroed=self._zeroed,
                 random=self._random,
@@ -397,24 +386,6 @@ class Recorder:
             optimizer=copy.deepcopy(self._optimizer.state_dict()),
             random=torch.get_rng_state(),
         )
-
-
-def _options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a loss was called with by name, without what is left as it is by default."""
-    found = {name: value for name, value in kwargs.items() if value is not None}
-    return found | ({"positional": args} if args else {})
-
-
-def _unit(own: torch.Tensor, value: Any, target: Any, options: dict[str, Any]) -> tuple[float | None, dict[str, Any]]:
-    """Returns a model's loss over that of the function that it called, and options with which that is a mean."""
-    if not isinstance(value, torch.Tensor) or value.numel() != 1 or not float(value.detach()):
-        return None, options
-    unit = float(own.detach()) / float(value.detach())
-    if options.get("reduction") != "sum" or abs(unit - 1) < 1e-4:
-        return unit, options
-    # a sum that the model divided by some number of targets, as those do that learn from several passes a step
-    num = int((target != options.get("ignore_index", -100)).sum())
-    return unit * num, {key: each for key, each in options.items() if key != "reduction"}
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:
