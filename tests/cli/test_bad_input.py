@@ -204,7 +204,7 @@ CASES = [
     ("tune iris --out", "requires an argument"),
     ("tune iris wine", "unexpected extra argument"),
     ("tuen iris", "there is no command 'tuen'. Did you mean 'tune'"),
-    ("nonsense", "there is no command 'nonsense'. Known: doctor, landscape, path, plan, predict, runs, show, study, "),
+    ("nonsense", "there is no command 'nonsense'. Known: doctor, gallery, landscape, path, plan, predict, runs, "),
     ("train iris --vary lr=1,2", "No such option"),
     # ---- doctor
     ("doctor", "Missing argument 'SCRIPT'"),

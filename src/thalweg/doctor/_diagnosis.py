@@ -106,12 +106,12 @@ class Watch(Recorder):
             RunError: where no step was watched, or the loop still runs.
         """
         view = self._seen()
-        found = [each for cause in CAUSES.values() if (each := cause.look(view)) is not None]
+        found, notes = _look(view)
         return Diagnosis(
             findings=ranked(found),
             num_steps=self.recording.num_steps,
             refused=view.replay.refused(),
-            notes=tuple(self.recording.notes),
+            notes=(*self.recording.notes, *notes),
             charts=charts_of(view),
         )
 
@@ -128,7 +128,10 @@ class Watch(Recorder):
         view, plain = self._seen(), self.diagnosis()
         if plain.refused is not None or not plain.findings:
             return plain
-        pairs = view.replay.recorded()
+        try:
+            pairs = view.replay.recorded()
+        except Exception as error:  # the user's own model and optimizer run here
+            return replace(plain, refused=f"a copy of it fails ({type(error).__name__}: {error})")
         equal = sum(a == b or (a != a and b != b) for a, b in pairs)
         findings, notes = prove(view, plain.findings, seeds=seeds, seconds=seconds)
         return replace(plain, findings=findings, replayed=(equal, len(pairs)), notes=(*plain.notes, *notes))
@@ -176,6 +179,20 @@ def watch(
         'softmax_before_cross_entropy'
     """
     return Watch(model, optimizer, criterion, memory=memory, share=share)
+
+
+def _look(view: View) -> tuple[list[Finding], list[str]]:
+    """Returns what speaks for a cause, and which causes could not be looked for: the user's own code runs here."""
+    found: list[Finding] = []
+    failed: dict[str, list[str]] = {}
+    for cause in CAUSES.values():
+        try:
+            finding = cause.look(view)
+        except Exception as error:
+            failed.setdefault(f"{type(error).__name__}: {error}", []).append(cause.title)
+        else:
+            found += [finding] if finding is not None else []
+    return found, [f"Not looked for, as a copy of the loop fails ({why}): {', '.join(t)}" for why, t in failed.items()]
 
 
 def _lines(number: int, finding: Finding) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from thalweg.core import PairedDifference
 from thalweg.doctor._replay import Change
+from thalweg.doctor._score import Measure
 from thalweg.doctor._view import View
 
 
@@ -17,6 +18,8 @@ class Remedy:
     Args:
         says: What to do, as an order.
         change: The same, for a fork.
+        measure: On what forks are compared: a score of every row alike ("score"; the Brier score or the squared error),
+            a mean of its means over the classes ("classes"), or the loop's own loss ("loss").
         fresh: Whether forks begin at the start of training; else where the loop ended.
         before: A line of code as it may stand now. after: what to write in its place; both empty where none can be
             given.
@@ -24,6 +27,7 @@ class Remedy:
 
     says: str
     change: Change
+    measure: Measure = "score"
     fresh: bool = True
     before: str = ""
     after: str = ""
@@ -36,7 +40,7 @@ class Verdict:
     Args:
         remedy: Which.
         effect: The score of the unchanged forks minus that of the changed ones, paired; above 0 is better.
-        measure: What the score is (Brier score, error rate or squared error), and on what.
+        measure: What the score is, and of which rows.
         unchanged: Mean score of the unchanged forks, over their last quarters. changed: likewise.
         steps: Of every fork. batches: that were held out.
         diverged: Unchanged and changed forks whose loss was not finite in the end.

@@ -11,11 +11,13 @@ from functools import cache, partial
 
 import numpy as np
 import torch
+from torch import nn
 
 from thalweg.core import check_number, paired_difference
 from thalweg.doctor._finding import Finding, Remedy, Verdict
 from thalweg.doctor._replay import UNCHANGED, Batch, Change
-from thalweg.doctor._view import View, score
+from thalweg.doctor._score import Measure, score
+from thalweg.doctor._view import View
 
 #: findings that are proved, and remedies of each that are tried
 _FINDINGS, _REMEDIES = 3, 2
@@ -55,8 +57,8 @@ def _prove(
     steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
 
-    def forks(change: Change, fresh: bool) -> list[tuple[float, bool]]:
-        return [_one(view, batches, change, fresh, k, seeds, steps) for k in range(seeds)]
+    def forks(change: Change, fresh: bool, measure: Measure) -> list[tuple[float, bool]]:
+        return [_one(view, batches, change, fresh, measure, k, seeds, steps) for k in range(seeds)]
 
     unchanged = cache(partial(forks, UNCHANGED))
     for place, finding in enumerate(findings[:_FINDINGS]):
@@ -65,11 +67,11 @@ def _prove(
             if remedy.change == UNCHANGED or time.perf_counter() - begun > seconds:
                 continue
             try:
-                changed = forks(remedy.change, remedy.fresh)
+                changed = forks(remedy.change, remedy.fresh, remedy.measure)
             except Exception as error:  # a loop may be of a kind that a remedy does not know
                 notes.append(f"A remedy could not be tried ({type(error).__name__}: {error}): {remedy.says}")
                 continue
-            tried.append(_verdict(view, remedy, unchanged(remedy.fresh), changed, steps))
+            tried.append(_verdict(view, remedy, unchanged(remedy.fresh, remedy.measure), changed, steps))
             if tried[-1].proven:
                 break
         found[place] = replace(finding, verdicts=tuple(tried))
@@ -108,7 +110,14 @@ def _seconds_of_a_step(view: View) -> float:
 
 
 def _one(
-    view: View, batches: Sequence[Batch], change: Change, fresh: bool, seed: int, seeds: int, steps: int
+    view: View,
+    batches: Sequence[Batch],
+    change: Change,
+    fresh: bool,
+    measure: Measure,
+    seed: int,
+    seeds: int,
+    steps: int,
 ) -> tuple[float, bool]:
     """Returns the held-out loss of a fork, a mean over its last quarter, and whether it ended early or nowhere.
 
@@ -119,7 +128,13 @@ def _one(
     state = view.recording.states[0 if fresh else -1]
     held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
     ends = view.ends if change.ends is None else change.ends
-    fork = view.replay.fork(state, turned, change, steps=steps, score=lambda model: score(model, held, view.kind, ends))
+
+    def scored(model: nn.Module) -> float:
+        if measure == "loss":
+            return view.loss_of(model, held)
+        return score(model, held, view.kind, ends, by_class=measure == "classes")
+
+    fork = view.replay.fork(state, turned, change, steps=steps, score=scored)
     whole = bool(fork.scores) and math.isfinite(fork.losses[-1]) and all(map(math.isfinite, fork.scores))
     return float(np.mean(fork.scores)) if whole else math.nan, not whole
 
@@ -131,17 +146,22 @@ def _verdict(
     changed: Sequence[tuple[float, bool]],
     steps: int,
 ) -> Verdict:
-    worst = _WORST * _null(view)
+    worst = _WORST * _null(view, remedy.measure)
     a, b = (
         np.array([min(loss, worst) if math.isfinite(loss) else worst for loss, _ in side])
         for side in (unchanged, changed)
     )
     own = any(each.target is not None for each in view.recording.evaluations)
-    measure = "squared error" if view.kind in ("regression", "unknown") else "Brier score"
+    squares = view.kind in ("regression", "unknown")
+    name = {
+        "score": "squared error" if squares else "Brier score",
+        "classes": "Brier score, every class worth the same,",
+        "loss": "loss",
+    }[remedy.measure]
     return Verdict(
         remedy=remedy,
         effect=paired_difference(a, b),
-        measure=f"{measure} {'of your validation' if own else 'on batches that were held out'}",
+        measure=f"{name} {'of your validation' if own else 'on batches that were held out'}",
         unchanged=float(a.mean()),
         changed=float(b.mean()),
         steps=steps,
@@ -150,9 +170,11 @@ def _verdict(
     )
 
 
-def _null(view: View) -> float:
-    """Returns the score of the best constant answer."""
-    y = view.targets
+def _null(view: View, measure: Measure) -> float:
+    """Returns what the best constant answer has."""
+    y, null = view.targets, view.null_loss()
+    if measure == "loss" and null is not None:
+        return null
     if y is None:
         return 1.0
     if view.kind in ("classes", "binary", "tokens"):

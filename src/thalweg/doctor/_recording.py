@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from thalweg.doctor._batch import tensors_of
+from thalweg.doctor._state import State
 
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8
@@ -144,22 +145,6 @@ class Probe:
     layers: tuple[LayerStats, ...]
     params: tuple[ParamStats, ...]
     clipped: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """Where a loop stood before a step.
-
-    Args:
-        step: Steps made before.
-        model: Parameters and buffers. optimizer: its state.
-        random: Of torch's generator on the CPU.
-    """
-
-    step: int
-    model: dict[str, torch.Tensor]
-    optimizer: dict[str, Any]
-    random: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import inspect
 import math
 import statistics
@@ -20,7 +19,8 @@ from torch import nn
 from thalweg.core import RunError
 from thalweg.doctor._batch import Batch, logits_of, own_loss
 from thalweg.doctor._head import apply_head
-from thalweg.doctor._recording import LossCall, Pass, Recording, State
+from thalweg.doctor._recording import LossCall, Pass, Recording
+from thalweg.doctor._state import State, copy_loop, restore
 
 Criterion = Callable[[torch.Tensor, Any], torch.Tensor]
 OptimizerChange = Callable[[torch.optim.Optimizer, nn.Module], torch.optim.Optimizer]
@@ -75,13 +75,20 @@ class Replay:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._model, self._optimizer = copy.deepcopy((recording.model, recording.optimizer))
+        self._loop: tuple[nn.Module, torch.optim.Optimizer] | None = None
+        self._failure = ""
+        try:
+            self._loop = copy_loop(recording.model, recording.optimizer)
+        except Exception as error:  # a model and an optimizer of the user's own
+            self._failure = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
 
     def refused(self) -> str | None:
         """Returns why the loop cannot be replayed; None where nothing speaks against it."""
         recording = self.recording
         if recording.unsupported:
             return recording.unsupported[0]
+        if self._loop is None:
+            return f"it cannot be copied ({self._failure})"
         held = list(recording.passes)
         if not held:
             return "no batch went forward and backward"
@@ -146,9 +153,10 @@ class Replay:
 
     @property
     def knows_loss(self) -> bool:
-        """Whether the loss of a batch can be computed."""
-        return self.recording.criterion is not None or (
-            self.call is not None and (self.call.own or self.call.head is not None)
+        """Whether the loss of a batch can be computed, on a copy."""
+        return self._loop is not None and (
+            self.recording.criterion is not None
+            or (self.call is not None and (self.call.own or self.call.head is not None))
         )
 
     def criterion(self) -> Criterion:
@@ -206,11 +214,15 @@ class Replay:
         ]
 
     def copies(self, state: State) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Returns a copy of the model and of its optimizer at a state."""
-        model, optimizer = copy.deepcopy((self._model, self._optimizer))
-        model.load_state_dict(state.model)
-        optimizer.load_state_dict(copy.deepcopy(state.optimizer))
-        optimizer.zero_grad()
+        """Returns a copy of the model and of its optimizer at a state.
+
+        Raises:
+            RunError: where they cannot be copied.
+        """
+        if self._loop is None:
+            raise RunError(f"The loop cannot be copied ({self._failure}).")
+        model, optimizer = copy_loop(*self._loop)
+        restore(model, optimizer, state)
         return model, optimizer
 
     def recorded(self) -> list[tuple[float, float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,14 +12,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._batch import Batch, logits_of
-from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording, State
+from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._reference import Reference, reference
 from thalweg.doctor._replay import Replay, kept_random
 from thalweg.doctor._rows import Rows, rows_of
+from thalweg.doctor._score import FITTED, Kind, to_labels
+from thalweg.doctor._state import State
 
-#: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
-FITTED, HIDDEN = "fitted to 0 and 1", "logits behind a sigmoid"
-Kind = Literal["classes", "binary", "regression", "tokens", "unknown"]
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
 #: batches that the noise is measured on, and the parts into which their rows are divided at least
@@ -220,12 +218,15 @@ class View:
         replay, batches = self.replay, self.training[-16:]
         if not replay.knows_loss or not batches:
             return math.nan
-        model, _ = replay.copies(self.recording.states[-1])
+        return self.loss_of(replay.copies(self.recording.states[-1])[0], batches)
+
+    def loss_of(self, model: nn.Module, batches: Sequence[Batch]) -> float:
+        """Returns the loss of a copy on some batches, a mean over their rows, in evaluation mode."""
         model.eval()
         with torch.no_grad():
-            losses = [float(replay.loss_of(model, batch)) for batch in batches]
+            losses = [float(self.replay.loss_of(model, batch)) for batch in batches]
         mean = float(np.average(losses, weights=[len(batch.target) for batch in batches]))
-        return mean * replay.step_scale / replay.mean_scale
+        return mean * self.replay.step_scale / self.replay.mean_scale
 
     @cached_property
     def batch_size(self) -> int | None:
@@ -357,77 +358,6 @@ class View:
             return math.nan
         noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
         return noise / signal if signal > 0 else math.inf
-
-
-def to_labels(target: torch.Tensor) -> torch.Tensor:
-    """Returns (n,) numbers of classes, of these, of one-hot rows, or of 0 and 1."""
-    if target.is_floating_point() and target.ndim == 2 and target.shape[1] > 1:
-        return target.argmax(1)
-    return target.flatten().long()
-
-
-def score(model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[str, ...]) -> float:
-    """Returns the mean loss of a model on some batches, in evaluation mode.
-
-    Of classes it is the Brier score, which a few rows that are wrong and certain cannot rule; else the squared error.
-
-    Args:
-        model: Any. batches: Of inputs and targets.
-        kind: Of the targets.
-        ends: Operations at the end of the model: where one gives probabilities, these are taken as they are. Or what
-            else the outputs stand for: `FITTED`, `HIDDEN`.
-
-    References:
-        Brier, Verification of forecasts expressed in terms of probability, 1950.
-    """
-    total, rows = 0.0, 0
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            output, target = _logits(batch.answer(model)), batch.target
-            if kind == "tokens":
-                if output.ndim == 3:  # the last places may have no target
-                    output = output[:, : target.numel() // len(output)]
-                output, target = output.reshape(-1, output.shape[-1]), target.flatten()
-                output, target = output[target >= 0], target[target >= 0]
-            if kind == "regression" or kind == "unknown":
-                each = (output.reshape(target.shape) - target).double().square().reshape(len(target), -1).mean(1)
-            else:
-                shares = log_probabilities(output, ends).exp()
-                each = (shares - F.one_hot(to_labels(target), shares.shape[1])).square().sum(1)
-            total, rows = total + float(each.sum()), rows + len(target)
-    return total / max(rows, 1)
-
-
-def log_probabilities(output: torch.Tensor, ends: tuple[str, ...]) -> torch.Tensor:
-    """Returns (n, C) logarithms of the probabilities that a model's output stands for.
-
-    Args:
-        output: (n, C), or (n,) or (n, 1) of two classes.
-        ends: As in `score`.
-    """
-    output = output.double()
-    if ends[:1] == (HIDDEN,):
-        output, ends = torch.logit(output, eps=1e-12), ()
-    if ends[:1] == (FITTED,):
-        output, ends = output.clamp(0, 1), ("sigmoid",)
-    if output.ndim == 1 or output.shape[1] == 1:
-        output = output.flatten()
-        if "sigmoid" in ends[:1]:
-            p = output.clamp(1e-12, 1 - 1e-12)
-            return torch.stack([(1 - p).log(), p.log()], dim=1)
-        return torch.stack([F.logsigmoid(-output), F.logsigmoid(output)], dim=1)
-    if ends[:1] == ("softmax",):
-        return output.clamp_min(1e-12).log()
-    if ends[:1] == ("sigmoid",):
-        return (output.clamp_min(1e-12) / output.sum(1, keepdim=True).clamp_min(1e-12)).log()
-    return output.log_softmax(1)
-
-
-def _logits(output: Any) -> torch.Tensor:
-    found = logits_of(output)
-    assert found is not None
-    return found
 
 
 def _floats(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import itertools
 import statistics
 import time
@@ -24,7 +23,8 @@ from thalweg.doctor._calls import after_closure, intercept
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
 from thalweg.doctor._losses import LOSSES, SeenCall, unit_of
-from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, State, versions_of
+from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
+from thalweg.doctor._state import state_of
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 #: share of the time that statistics may take, and of that the part for copies of the state
@@ -132,7 +132,7 @@ class Recorder:
             self._probe = None
         self._undo.close()
         self._output = self._loss = None
-        self.recording.states.append(self._state())
+        self.recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
 
     def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         own = name in vars(owner)
@@ -371,21 +371,13 @@ class Recorder:
 
     def _copy_state(self) -> None:
         begun, recording = time.perf_counter(), self.recording
-        recording.states.append(self._state())
+        recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
         if len(recording.states) > _STATES + 1:
             del recording.states[1]
         now = time.perf_counter()
         self._copied += now - begun
         rest = self._steps_worth(_COPIES, self._copied)
         self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, rest)
-
-    def _state(self) -> State:
-        return State(
-            step=self.recording.num_steps,
-            model={name: value.detach().clone() for name, value in self._model.state_dict().items()},
-            optimizer=copy.deepcopy(self._optimizer.state_dict()),
-            random=torch.get_rng_state(),
-        )
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from thalweg.core import InputError, RunError
+from thalweg.core import InputError
 from thalweg.doctor import Diagnosis, Watch, watch_script
 from thalweg.population import Pace, step_cost
 from thalweg.recipes import Recipe
@@ -56,8 +56,8 @@ def diagnose_saved_model(folder: RunFolder, task: Task, recipe: Recipe) -> Diagn
         return None
     try:
         return watch_run(folder.path).diagnosis()
-    except RunError as error:  # diverged at once
-        folder.log("not watched", {"reason": str(error)})
+    except Exception as error:  # as where it diverged at once; what the run found is not lost for that
+        folder.log("not watched", {"reason": f"{type(error).__name__}: {error}"})
         return None
 
 

@@ -55,6 +55,7 @@ def _overfitting(view: View) -> Finding | None:
             Remedy(
                 says=f"Stop at step {steps[best]:,}, where the loss of the evaluation was least.",
                 change=Change(length=lambda num: min(num, int(steps[best]))),
+                measure="loss",
                 after="if valid_loss < best: best, kept = valid_loss, copy.deepcopy(model.state_dict())",
             )
         ],

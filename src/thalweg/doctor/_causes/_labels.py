@@ -14,7 +14,8 @@ from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._reference import FEWEST, rank_correlation
 from thalweg.doctor._replay import Change, Criterion
 from thalweg.doctor._rows import keys_of
-from thalweg.doctor._view import View, to_labels
+from thalweg.doctor._score import to_labels
+from thalweg.doctor._view import View
 
 #: a relation of inputs and targets that is surely below this is none
 _NO_RELATION = 0.1
@@ -173,6 +174,7 @@ def _class_collapse(view: View) -> Finding | None:
             Remedy(
                 says="Weight the classes by the inverse of their shares.",
                 change=Change(criterion=_weighted(weights)),
+                measure="classes",
                 before="nn.CrossEntropyLoss()",
                 after="nn.CrossEntropyLoss(weight=weights)",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable
 
@@ -336,11 +335,14 @@ def _as_drawn(value: torch.Tensor) -> bool:
 
 
 def _with_all(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    known = inspect.signature(type(optimizer)).parameters
-    settings = {k: v for k, v in optimizer.param_groups[0].items() if k in known and k != "params"}
+    """Trains every parameter; those that the optimizer does not know get the settings of its first group."""
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
     for p in model.parameters():
         p.requires_grad_(True)
-    return type(optimizer)(model.parameters(), **settings)  # pyright: ignore[reportCallIssue]
+    missing = [p for p in model.parameters() if id(p) not in known]
+    if missing:
+        optimizer.add_param_group({**optimizer.param_groups[0], "params": missing})
+    return optimizer
 
 
 def _setting(name: str, value: object) -> OptimizerChange:

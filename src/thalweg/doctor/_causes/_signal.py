@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from thalweg.doctor._batch import Batch
 from thalweg.doctor._causes._tuning import is_adapter
@@ -16,6 +18,7 @@ from thalweg.doctor._recording import LayerStats
 from thalweg.doctor._replay import Change, ModelChange
 from thalweg.doctor._view import View
 
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _SQUASHING = ("Sigmoid", "Tanh", "Softsign", "Hardtanh", "Hardsigmoid")
 #: mean slope of an activation over its largest possible one, below which it is saturated at the start
 _FLAT = 0.25
@@ -44,6 +47,12 @@ def _zero_initialisation(view: View) -> Finding | None:
     if not copies:
         return None
     value = float(state[alike[0]].flatten()[0])
+    scales = [
+        f"{name}.weight"
+        for name, part in view.recording.model.named_modules()
+        if isinstance(part, _NORMS) and part.weight is not None and not bool(state[f"{name}.weight"].any())
+    ]
+    norms = "; the scales of normalisation begin at 1" if scales else ""
     return Finding(
         cause="zero_initialisation",
         says=f"All weights of {', '.join(alike[:3])} begin at {value:g}: units of a layer get the same gradient and "
@@ -52,8 +61,8 @@ def _zero_initialisation(view: View) -> Finding | None:
         evidence=[f"{len(alike)} weight matrices hold one number each at the start."],
         remedies=[
             Remedy(
-                says="Draw the weights (He initialisation for ReLU).",
-                change=Change(model=_drawn(alike)),
+                says=f"Draw the weights (He initialisation for ReLU{norms}).",
+                change=Change(model=_drawn(alike, scales)),
                 before="nn.init.zeros_(layer.weight)",
                 after="nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')",
             )
@@ -112,6 +121,18 @@ def _dead_units(view: View) -> Finding | None:
         ),
         0,
     )
+    anew = Remedy(
+        says="Begin with He initialisation and biases of 0.",
+        change=Change(model=_begun_anew),
+        after="nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')\nnn.init.zeros_(layer.bias)",
+    )
+    leaky = Remedy(
+        says="Use a leaky ReLU.",
+        change=Change(model=_replaced(nn.ReLU, lambda: nn.LeakyReLU(0.1))),
+        before="nn.ReLU()",
+        after="nn.LeakyReLU(0.1)",
+    )
+    lower = Remedy(says="Lower the learning rate.", change=Change(rate=0.1))
     return Finding(
         cause="dead_units",
         says=f"{len(worst.still)} of {worst.units} units of {worst.name} ({worst.kind}) are dead: they get no gradient "
@@ -119,15 +140,7 @@ def _dead_units(view: View) -> Finding | None:
         # units that are dead from the start were drawn so; others were killed by a step
         weight=min(0.95 if since == 0 else 0.8, 0.45 + 0.5 * share),
         evidence=[f"Since step {since}. The first of them: {', '.join(map(str, worst.still[:8]))}."],
-        remedies=[
-            Remedy(
-                says="Use a leaky ReLU.",
-                change=Change(model=_replaced(nn.ReLU, lambda: nn.LeakyReLU(0.1))),
-                before="nn.ReLU()",
-                after="nn.LeakyReLU(0.1)",
-            ),
-            Remedy(says="Lower the learning rate.", change=Change(rate=0.1)),
-        ],
+        remedies=[anew, leaky] if since == 0 else [leaky, lower],
     )
 
 
@@ -213,15 +226,26 @@ def _fan_ratios(view: View) -> dict[str, float]:
     return found
 
 
-def _drawn(names: Sequence[str]) -> ModelChange:
-    """Draws weights by He's rule, from the state of the random numbers."""
+def _drawn(names: Sequence[str], scales: Sequence[str] = ()) -> ModelChange:
+    """Draws weights by He's rule, from the state of the random numbers, and sets scales to 1."""
 
     def change(model: nn.Module, given: object) -> None:
         params = dict(model.named_parameters())
         for name in names:
             nn.init.kaiming_uniform_(params[name], a=math.sqrt(5) if params[name].shape[0] <= 1 else 0.0)
+        for name in scales:
+            nn.init.ones_(params[name])
 
     return change
+
+
+def _begun_anew(model: nn.Module, given: object) -> None:
+    """Draws all weights by He's rule, with biases of 0."""
+    for part in model.modules():
+        if isinstance(part, nn.Linear | _ConvNd):
+            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 def _replaced(kind: type[nn.Module], new: Callable[[], nn.Module]) -> ModelChange:

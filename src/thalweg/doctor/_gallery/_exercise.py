@@ -17,7 +17,8 @@ from thalweg.doctor._gallery._faults import FAULTS
 from thalweg.doctor._gallery._healthy import DATA, MODELS, healthy
 from thalweg.doctor._gallery._loop import Loop
 from thalweg.doctor._gallery._words import FAULT_GROUPS, LOOKS
-from thalweg.doctor._view import View, to_labels
+from thalweg.doctor._score import to_labels
+from thalweg.doctor._view import View
 
 #: of the exercises that are drawn, the share without a fault
 _HEALTHY = 1 / 6
