@@ -209,6 +209,7 @@ CASES = [
     # ---- doctor
     ("doctor", "Missing argument 'SCRIPT'"),
     ("doctor nowhere.py", "script must be a Python file that is there, got 'nowhere.py'"),
+    ("doctor --rerun --seeds 0 nowhere.py", "seeds must be at least 2 with --rerun, got 0. Leave --rerun out"),
     ("doctor --seeds x nowhere.py", "'x' is not a valid integer"),
     ("doctor nothing.py", "nothing.py made no step of a torch optimizer"),
     ("doctor broken.py", "broken.py ended before its first step: ZeroDivisionError: division by zero"),

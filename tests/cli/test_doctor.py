@@ -28,6 +28,16 @@ def test_the_diagnosis_alone_as_json(place, capsys):
     assert err == "ended 1\n"
 
 
+def test_runs_in_place_of_forks(place, capsys):
+    looked = "with torch.no_grad():\n    cross_entropy(model(x), y)\n"
+    (place / "evaluates.py").write_text((place / "trains.py").read_text() + looked)
+    code, out, err = call(capsys, "doctor", "--json", "--rerun", "--seeds", "2", "evaluates.py")
+    assert code == 0
+    (verdict,) = one_object(out)["findings"][0]["verdicts"]
+    assert verdict["effect"]["seeds"] == 2
+    assert err.splitlines()[:2] == ["ended 1", "Run 1 of 2: unchanged"]
+
+
 def test_an_error_after_steps_ends_the_record(place, capsys):
     text = (place / "trains.py").read_text().replace('print("ended"', 'raise KeyError("x")\nprint("ended"')
     (place / "fails.py").write_text(text)

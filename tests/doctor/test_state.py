@@ -68,7 +68,7 @@ def test_what_an_optimizer_keeps_beside_its_state_is_copied_and_restored():
 
 def test_a_loop_with_an_optimizer_of_ones_own_is_replayed_to_the_bit():
     model = network()
-    pairs = watched(model, Heavy(model, 0.1))._seen().replay.recorded()
+    pairs = watched(model, Heavy(model, 0.1)).view().replay.recorded()
     assert len(pairs) == 40
     assert all(a == b for a, b in pairs)
 

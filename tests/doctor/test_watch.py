@@ -248,6 +248,6 @@ def test_a_loop_that_is_entered_again_is_watched_on():
         with run:
             train(network, optimizer, F.cross_entropy)
     assert run.recording.num_steps == 24
-    pairs = run._seen().replay.recorded()
+    pairs = run.view().replay.recorded()
     assert len(pairs) == 24
     assert all(recorded == replayed for recorded, replayed in pairs)

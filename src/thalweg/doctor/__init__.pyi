@@ -15,5 +15,6 @@ from ._gallery import choices_of as choices_of
 from ._gallery import draw_exercise as draw_exercise
 from ._gallery import find_exercise as find_exercise
 from ._lightning import LightningDoctor as LightningDoctor
+from ._rerun import rerun_script as rerun_script
 from ._script import watch_script as watch_script
 from ._transformers import TrainerDoctor as TrainerDoctor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 #: what is called in place of the original, and under which name the code of the function finds it
 Seen = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 _NAME = "_thalweg_seen"
+_count = itertools.count()
 
 
 def intercept(function: Any, seen: Seen) -> Callable[[], None]:
     """Lets `seen(original, args, kwargs)` answer for a function, whoever calls it by whatever name.
 
-    The code of the function is replaced, not the name in its module. Returns what undoes it.
+    The code of the function is replaced, not the name in its module. Returns what undoes it; of several, the last one
+    is undone first.
 
     Args:
         function: Written in Python.
@@ -35,7 +38,7 @@ def intercept(function: Any, seen: Seen) -> Callable[[], None]:
     code, defaults, named = function.__code__, function.__defaults__, function.__kwdefaults__
     original = types.FunctionType(code, function.__globals__, function.__name__, defaults, function.__closure__)
     original.__kwdefaults__ = named
-    place = f"{_NAME}_{function.__name__}"
+    place = f"{_NAME}_{next(_count)}"  # another one may look on already
     function.__globals__[place] = lambda args, kwargs: seen(original, args, kwargs)
     free = ", ".join(code.co_freevars)  # code may be exchanged for such that closes over as many names
     space: dict[str, Any] = {}

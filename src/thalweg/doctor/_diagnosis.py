@@ -105,7 +105,7 @@ class Watch(Recorder):
         Raises:
             RunError: where no step was watched, or the loop still runs.
         """
-        view = self._seen()
+        view = self.view()
         found, notes = _look(view)
         return Diagnosis(
             findings=ranked(found),
@@ -125,7 +125,7 @@ class Watch(Recorder):
             InputError: for fewer than 2 seeds, or no time.
             RunError: where no step was watched, or the loop still runs.
         """
-        view, plain = self._seen(), self.diagnosis()
+        view, plain = self.view(), self.diagnosis()
         if plain.refused is not None or not plain.findings:
             return plain
         try:
@@ -136,7 +136,12 @@ class Watch(Recorder):
         findings, notes = prove(view, plain.findings, seeds=seeds, seconds=seconds)
         return replace(plain, findings=findings, replayed=(equal, len(pairs)), notes=(*plain.notes, *notes))
 
-    def _seen(self) -> View:
+    def view(self) -> View:
+        """Returns what causes ask of the recording.
+
+        Raises:
+            RunError: where no step was watched, or the loop still runs.
+        """
         if getattr(self, "_view", None) is None:
             raise RunError("No step was watched. Run the loop inside the `with` block, and ask after it.")
         assert self._view is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,6 +16,8 @@ from thalweg.doctor._calls import after_closure
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._watch import SHARE
 
+Found = Callable[[nn.Module, torch.optim.Optimizer, tuple[Any, ...], dict[str, Any]], Callable[[], object]]
+
 
 class Finder:
     """Watches the first model that is called with gradients and holds parameters of a known optimizer.
@@ -24,6 +26,8 @@ class Finder:
         optimizers: That are known; others may be added while it is entered.
         memory: Bytes of batches that are kept. share: as in `watch`.
         unsupported: Why the loop cannot be replayed; empty where nothing is known against it.
+        found: Is told of the model, its optimizer and what the model is first called with, before that call; what it
+            returns is called in the end.
     """
 
     def __init__(
@@ -33,10 +37,11 @@ class Finder:
         memory: int = 256 << 20,
         share: float | None = SHARE,
         unsupported: Sequence[str] = (),
+        found: Found | None = None,
     ) -> None:
         self.optimizers = list(optimizers)
         self.watch: Watch | None = None
-        self._memory, self._share, self._unsupported = memory, share, unsupported
+        self._memory, self._share, self._unsupported, self._found = memory, share, unsupported, found
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -44,7 +49,7 @@ class Finder:
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if torch.is_grad_enabled():
-                self._seen(module)
+                self._seen(module, args, kwargs)
             return call(module, *args, **kwargs)
 
         self._undo.callback(register_optimizer_step_pre_hook(self._before_step).remove)
@@ -64,7 +69,7 @@ class Finder:
             return None
         return after_closure(args, kwargs, lambda: self.watch.note_step(optimizer) if self.watch is not None else None)
 
-    def _seen(self, module: nn.Module) -> None:
+    def _seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.watch is None:
             own = {id(p) for p in module.parameters()}
             for optimizer in self.optimizers:
@@ -73,6 +78,8 @@ class Finder:
                     self.watch.recording.unsupported.extend(self._unsupported)
                     self._parts = {id(part) for part in module.modules()}
                     self._trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+                    if self._found is not None:
+                        self._undo.callback(self._found(module, optimizer, args, kwargs))
                     return
         elif self.watch.recording.num_steps > 0:
             self._calls.close()

@@ -57,7 +57,7 @@ def _prove(
     steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
 
-    def forks(change: Change, fresh: bool, measure: Measure) -> list[tuple[float, bool]]:
+    def forks(change: Change, fresh: bool, measure: Measure) -> list[float]:
         return [_one(view, batches, change, fresh, measure, k, seeds, steps) for k in range(seeds)]
 
     unchanged = cache(partial(forks, UNCHANGED))
@@ -118,65 +118,96 @@ def _one(
     seed: int,
     seeds: int,
     steps: int,
-) -> tuple[float, bool]:
-    """Returns the held-out loss of a fork, a mean over its last quarter, and whether it ended early or nowhere.
+) -> float:
+    """Returns the held-out score of a fork, a mean over its last quarter; NaN where it ended early or nowhere.
 
-    The loss at the end alone varies more from seed to seed than a remedy may change it.
+    The score at the end alone varies more from seed to seed than a remedy may change it.
     """
     start = seed * len(batches) // seeds
     turned = [*batches[start:], *batches[:start]]
     state = view.recording.states[0 if fresh else -1]
-    held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
-    ends = view.ends if change.ends is None else change.ends
-
-    def scored(model: nn.Module) -> float:
-        if measure == "loss":
-            return view.loss_of(model, held)
-        return score(model, held, view.kind, ends, by_class=measure == "classes")
-
-    fork = view.replay.fork(state, turned, change, steps=steps, score=scored)
+    fork = view.replay.fork(state, turned, change, steps=steps, score=partial(scored, view, change, measure))
     whole = bool(fork.scores) and math.isfinite(fork.losses[-1]) and all(map(math.isfinite, fork.scores))
-    return float(np.mean(fork.scores)) if whole else math.nan, not whole
+    return float(np.mean(fork.scores)) if whole else math.nan
 
 
-def _verdict(
-    view: View,
-    remedy: Remedy,
-    unchanged: Sequence[tuple[float, bool]],
-    changed: Sequence[tuple[float, bool]],
-    steps: int,
-) -> Verdict:
-    worst = _WORST * _null(view, remedy.measure)
-    a, b = (
-        np.array([min(loss, worst) if math.isfinite(loss) else worst for loss, _ in side])
-        for side in (unchanged, changed)
-    )
+def scored(view: View, change: Change, measure: Measure, model: nn.Module) -> float:
+    """Returns the score of a model on the rows that are held out.
+
+    Args:
+        view: Of the loop. change: with which the model was trained. measure: as in `Remedy`.
+        model: That is compared.
+    """
+    held = view.held_out if change.held_out is None else [change.held_out(batch) for batch in view.held_out]
+    if measure == "loss":
+        return view.loss_of(model, held)
+    ends = view.ends if change.ends is None else change.ends
+    return score(model, held, view.kind, ends, by_class=measure == "classes")
+
+
+def _verdict(view: View, remedy: Remedy, unchanged: Sequence[float], changed: Sequence[float], steps: int) -> Verdict:
     own = any(each.target is not None for each in view.recording.evaluations)
-    squares = view.kind in ("regression", "unknown")
-    name = {
-        "score": "squared error" if squares else "Brier score",
-        "classes": "Brier score, every class worth the same,",
-        "loss": "loss",
-    }[remedy.measure]
+    rows = "of your validation" if own else "on batches that were held out"
+    return verdict_of(
+        remedy,
+        unchanged,
+        changed,
+        measure=f"{score_name(view, remedy.measure)} {rows}",
+        worst=worst_score(view, remedy.measure),
+        steps=steps,
+        batches=len(view.held_out),
+    )
+
+
+def verdict_of(
+    remedy: Remedy,
+    unchanged: Sequence[float],
+    changed: Sequence[float],
+    *,
+    measure: str,
+    worst: float,
+    steps: int,
+    batches: int,
+) -> Verdict:
+    """Returns the verdict of scores in pairs.
+
+    Args:
+        remedy: That was tried.
+        unchanged: Scores, lower is better; NaN of what ended early or nowhere. changed: likewise, in the same order.
+        measure: What the score is, and of which rows.
+        worst: What no score is worse than, so that those which diverged can be compared too.
+        steps: Of each. batches: that the score was taken on.
+    """
+    a, b = (np.array([min(each, worst) if math.isfinite(each) else worst for each in s]) for s in (unchanged, changed))
     return Verdict(
         remedy=remedy,
         effect=paired_difference(a, b),
-        measure=f"{name} {'of your validation' if own else 'on batches that were held out'}",
+        measure=measure,
         unchanged=float(a.mean()),
         changed=float(b.mean()),
         steps=steps,
-        batches=len(view.held_out),
-        diverged=(sum(ended for _, ended in unchanged), sum(ended for _, ended in changed)),
+        batches=batches,
+        diverged=(sum(map(math.isnan, unchanged)), sum(map(math.isnan, changed))),
     )
 
 
-def _null(view: View, measure: Measure) -> float:
-    """Returns what the best constant answer has."""
+def score_name(view: View, measure: Measure) -> str:
+    """Returns what a score is called."""
+    squares = view.kind in ("regression", "unknown")
+    return {
+        "score": "squared error" if squares else "Brier score",
+        "classes": "Brier score, every class worth the same,",
+        "loss": "loss",
+    }[measure]
+
+
+def worst_score(view: View, measure: Measure) -> float:
+    """Returns what no score is worse than: some times that of the best constant answer."""
     y, null = view.targets, view.null_loss()
     if measure == "loss" and null is not None:
-        return null
+        return _WORST * null
     if y is None:
-        return 1.0
+        return _WORST
     if view.kind in ("classes", "binary", "tokens"):
-        return 0.2  # no Brier score is more than ten times that
-    return max(float(y.double().var(0, correction=0).mean()), 1e-12)
+        return _WORST * 0.2  # no Brier score is more
+    return _WORST * max(float(y.double().var(0, correction=0).mean()), 1e-12)

@@ -232,6 +232,7 @@ class Recording:
         clips: Other arguments of the calls that clip gradients, by name of the function.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
+        failed: Whether it ended with an error.
     """
 
     model: nn.Module
@@ -249,6 +250,7 @@ class Recording:
     clips: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    failed: bool = False
 
     @property
     def num_steps(self) -> int:

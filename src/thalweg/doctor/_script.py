@@ -13,11 +13,13 @@ import torch
 
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
-from thalweg.doctor._finder import Finder
+from thalweg.doctor._finder import Finder, Found
 from thalweg.doctor._watch import SHARE
 
 
-def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: float | None = SHARE) -> Watch:
+def watch_script(
+    path: str | Path, arguments: Sequence[str] = (), *, share: float | None = SHARE, found: Found | None = None
+) -> Watch:
     """Runs a script as `python path arguments` would, and returns the record of its training loop.
 
     The loop is that of the first model that is called with gradients after an optimizer of its parameters was made.
@@ -26,6 +28,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: floa
     Args:
         path: A Python file. arguments: what it reads from the command line.
         share: Of the time, for statistics, as in `watch`.
+        found: Is told of the loop before it begins, as in `Finder`.
 
     Raises:
         InputError: where there is no such file.
@@ -34,7 +37,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: floa
     path = Path(path)
     if not path.is_file():
         raise InputError("script", "a Python file that is there", str(path), "Name the script that trains.")
-    finder = Finder(share=share)
+    finder = Finder(share=share, found=found)
     error: BaseException | None = None
     with finder, _known_to(finder), _command_line(path, arguments):
         try:
@@ -50,6 +53,7 @@ def watch_script(path: str | Path, arguments: Sequence[str] = (), *, share: floa
             f"{path} made no step of a torch optimizer on a model that was called. There is nothing to watch."
         )
     if error is not None:
+        finder.watch.recording.failed = True
         finder.watch.recording.notes.append(f"The script ended with {type(error).__name__}: {error}")
     return finder.watch
 
