@@ -75,7 +75,7 @@ def test_a_diagnosis_draws_itself(place, capsys):
     capsys.readouterr()
     diagnosis = run.prove(seeds=2, seconds=1.0)
     assert "srcdoc" in diagnosis._repr_html_()
-    assert [chart.name for chart in diagnosis.answer.charts] == ["verdicts", "losses", "gradients", "updates"]
+    assert [chart.name for chart in diagnosis.answer.charts] == ["verdicts-0", "losses", "gradients", "updates"]
     losses = diagnosis.answer.charts[1].series[0]
     assert len(losses.y) == 64
     assert losses.y[0] == float(run.recording.losses[0])

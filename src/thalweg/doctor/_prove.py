@@ -196,7 +196,7 @@ def score_name(view: View, measure: Measure) -> str:
     squares = view.kind in ("regression", "unknown")
     return {
         "score": "squared error" if squares else "Brier score",
-        "classes": "Brier score, every class worth the same,",
+        "classes": "balanced Brier score",
         "loss": "loss",
     }[measure]
 

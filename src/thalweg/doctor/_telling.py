@@ -48,7 +48,7 @@ def answer_of(
         headline=findings[0].says if findings else f"Nothing wrong was found in {num_steps:,} steps.",
         findings=[sentence for finding in findings[:1] for sentence in _sentences(finding)],
         tables=tables,
-        charts=[*([_verdict_chart(verdicts)] if verdicts else []), *charts],
+        charts=[*_verdict_charts([verdict for _, verdict in verdicts]), *charts],
         data=data,
         notes=notes,
     )
@@ -106,11 +106,12 @@ def _sentences(finding: Finding) -> Iterator[str]:
 
 
 def _verdict_table(verdicts: Sequence[tuple[Finding, Verdict]]) -> Table:
-    head = ("finding", "remedy", "unchanged", "changed", "better by", "95% interval", "steps", "seeds")
+    head = ("finding", "remedy", "score", "unchanged", "changed", "better by", "95% interval", "steps", "seeds")
     rows = [
         (
             title_of(finding.cause),
             verdict.remedy.says,
+            verdict.measure,
             f"{verdict.unchanged:.4g}",
             f"{verdict.changed:.4g}",
             f"{verdict.effect.mean:.3g}",
@@ -120,28 +121,32 @@ def _verdict_table(verdicts: Sequence[tuple[Finding, Verdict]]) -> Table:
         )
         for finding, verdict in verdicts
     ]
-    return Table(title=f"Remedies that were tried ({verdicts[0][1].measure})", head=head, rows=rows)
+    return Table(title="Remedies that were tried", head=head, rows=rows)
 
 
-def _verdict_chart(verdicts: Sequence[tuple[Finding, Verdict]]) -> Chart:
-    effects = [verdict.effect for _, verdict in verdicts]
-    return Chart(
-        name="verdicts",
-        title="What the remedies did",
-        caption="Above 0 changed forks are better than unchanged ones. Lines are 95% intervals of paired differences.",
-        x="remedy",
-        y=f"{verdicts[0][1].measure}: better by",
-        series=[
-            Series(
-                name="remedies",
-                x=[verdict.remedy.says for _, verdict in verdicts],
-                y=known([effect.mean for effect in effects]),
-                low=known([effect.low for effect in effects]),
-                high=known([effect.high for effect in effects]),
-                style="points",
-            )
-        ],
-    )
+def _verdict_charts(verdicts: Sequence[Verdict]) -> Iterator[Chart]:
+    """Yields a chart for each score by which remedies were compared."""
+    for number, measure in enumerate(dict.fromkeys(each.measure for each in verdicts)):
+        own = [each for each in verdicts if each.measure == measure]
+        names = [each.remedy.says for each in own]
+        yield Chart(
+            name=f"verdicts-{number}",
+            title=f"What the remedies did: {measure}",
+            caption="Above 0 the change is better than none. Lines are 95% intervals of paired differences.",
+            x="remedy",
+            y="better by",
+            series=[
+                Series(name="no difference", x=names, y=[0.0] * len(own), style="points", role="second"),
+                Series(
+                    name="remedy",
+                    x=names,
+                    y=known([each.effect.mean for each in own]),
+                    low=known([each.effect.low for each in own]),
+                    high=known([each.effect.high for each in own]),
+                    style="points",
+                ),
+            ],
+        )
 
 
 def _loss_chart(view: View) -> Chart:

@@ -169,7 +169,7 @@ def _class_collapse(view: View) -> Finding | None:
         cause="class_collapse",
         says=f"Every row is answered by class {int(answers[0])}, which holds {majority:.0%} of the rows.",
         weight=0.75,
-        evidence=[f"Rows of the classes: {', '.join(map(str, counts.tolist()[:10]))}."],
+        evidence=[f"Rows of the classes in the last batches: {', '.join(map(str, counts.tolist()[:10]))}."],
         remedies=[
             Remedy(
                 says="Weight the classes by the inverse of their shares.",
