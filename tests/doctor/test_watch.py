@@ -251,3 +251,44 @@ def test_a_loop_that_is_entered_again_is_watched_on():
     pairs = run.view().replay.recorded()
     assert len(pairs) == 24
     assert all(recorded == replayed for recorded, replayed in pairs)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["model and loss", "model alone"])
+def test_a_loop_under_autocast_is_replayed_under_it(whole):
+    network = model()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    x, y = data()
+    with tw.watch(network, optimizer) as run:
+        for k in range(12):
+            rows = torch.arange(16 * (k % 6), 16 * (k % 6) + 16)
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                output = network(x[rows])
+                loss = F.cross_entropy(output, y[rows])
+            if not whole:
+                loss = F.cross_entropy(output.float(), y[rows])
+            loss.backward()
+            optimizer.step()
+    assert run.recording.autocast == torch.bfloat16
+    assert run.recording.loss_autocast == whole
+    assert run.diagnosis().refused is None
+    pairs = run.view().replay.recorded()
+    assert len(pairs) == 12
+    assert all(a == b for a, b in pairs)
+    run.recording.autocast = None
+    assert any(a != b for a, b in run.view().replay.recorded())
+
+
+@pytest.mark.filterwarnings("ignore:.*GradScaler.*")
+def test_scaled_gradients_are_not_replayed():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu")
+    x, y = data(16)
+    with tw.watch(network, optimizer) as run:
+        for _ in range(4):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(network(x), y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert run.diagnosis().refused == "a GradScaler changes the gradients between backward and the step"

@@ -24,8 +24,8 @@ _SHAPES = (
     "UnsqueezeBackward",
     "AliasBackward",
     "CloneBackward",
-    "ToCopyBackward",
 )
+_CAST = "ToCopyBackward"
 #: operations with weights begin so
 _WEIGHTED = (
     "Addmm",
@@ -55,7 +55,7 @@ _OPTIONS = ("weight", "pos_weight", "ignore_index", "beta", "delta")
 def head_between(given: torch.Tensor, output: torch.Tensor) -> tuple[tuple[str, int], ...] | None:
     """Returns the operations between a model's output and what its loss was given, the last first, with their dim.
 
-    A change of shape alone is named "reshape". None where something else lies between.
+    A change of shape alone is named "reshape", of the kind of number "cast". None where something else lies between.
 
     Example:
         >>> output = torch.ones(2, 3, requires_grad=True) * 1.0
@@ -79,6 +79,8 @@ def _between(node: Any, end: Any) -> tuple[tuple[str, int], ...] | None:
             found.append((_KNOWN[name], _dim(node)))
         elif name.startswith(_SHAPES):
             found.append(("reshape", 0))
+        elif name.startswith(_CAST):
+            found.append(("cast", 0))
         else:
             return None
         node = _first(node)
@@ -109,7 +111,14 @@ def loss_in_graph(loss: torch.Tensor, output: torch.Tensor) -> tuple[LossCall, t
         saved.pop("ignore_index", None)
     options |= {key: value for key, value in saved.items() if key in _OPTIONS and value is not None}
     head = _between(before, output.grad_fn)
-    call = LossCall(name=name, options=options, head=head, inner=last_operations(output), shape=tuple(output.shape))
+    call = LossCall(
+        name=name,
+        options=options,
+        head=head,
+        inner=last_operations(output),
+        shape=tuple(output.shape),
+        dtype=loss.dtype,
+    )
     return call, target
 
 
@@ -132,22 +141,23 @@ def last_operations(output: torch.Tensor) -> tuple[str, ...]:
         if node is None or node.name().startswith(_WEIGHTED):
             break
         name = node.name()
-        if not name.startswith(_SHAPES):
+        if not name.startswith((*_SHAPES, _CAST)):
             found.append(_KNOWN.get(name, name.removesuffix("Backward0").lower()))
         node = _first(node)
     return tuple(found)
 
 
-def apply_head(output: torch.Tensor, head: tuple[tuple[str, int], ...], shape: tuple[int, ...]) -> torch.Tensor:
-    """Returns a model's output after the operations of `head_between`, as the loss was given it.
+def apply_head(output: torch.Tensor, call: LossCall) -> torch.Tensor:
+    """Returns a model's output as the loss was given it: after the operations between them.
 
     Args:
-        output: Of the model. head: The last operation first.
-        shape: Of what the loss was given, but for the number of rows.
+        output: Of the model. call: of the loss, whose head is known.
     """
-    for name, dim in reversed(head):
+    for name, dim in reversed(call.head or ()):
         if name == "reshape":
-            output = output.reshape(-1, *shape[1:]) if len(shape) > 1 else output.reshape(-1)
+            output = output.reshape(-1, *call.shape[1:]) if len(call.shape) > 1 else output.reshape(-1)
+        elif name == "cast":
+            output = output.to(call.dtype)
         else:
             output = getattr(torch, name)(output, **({"dim": dim} if "softmax" in name else {}))
     return output

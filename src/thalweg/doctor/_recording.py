@@ -28,7 +28,7 @@ class LossCall:
         head: What was applied to the model's output before it, the last operation first; empty where nothing was.
             Only operations that are known are named: softmax, log_softmax, sigmoid. None where others were.
         inner: Operations at the end of the model itself, the last one first, before the first that has weights.
-        shape: Of its input.
+        shape: Of its input. dtype: of its numbers.
         own: Whether the model itself called it, and answered with the loss.
         unit: That loss over the value of the function, taken as a mean; None where the model called several functions.
     """
@@ -38,6 +38,7 @@ class LossCall:
     head: tuple[tuple[str, int], ...] | None
     inner: tuple[str, ...]
     shape: tuple[int, ...]
+    dtype: torch.dtype
     own: bool = False
     unit: float | None = 1.0
 
@@ -230,6 +231,8 @@ class Recording:
         kept: For every step, whether gradients of the step before were still there when it began.
         events: In order, by their first letters: zero_grad, forward, evaluation, backward, clip, step.
         clips: Other arguments of the calls that clip gradients, by name of the function.
+        autocast: Type of numbers to which `torch.autocast` cast what the model computes; None without it.
+        loss_autocast: Whether it was at work where the loss was computed.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
         failed: Whether it ended with an error.
@@ -248,6 +251,8 @@ class Recording:
     kept: list[bool] = field(default_factory=list)
     events: bytearray = field(default_factory=bytearray)
     clips: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
+    autocast: torch.dtype | None = None
+    loss_autocast: bool = False
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     failed: bool = False

@@ -185,7 +185,10 @@ class Replay:
         Raises:
             RunError: where what the criterion needs cannot be told from what the model answers.
         """
-        output, call = batch.answer(model), self.call
+        recording, call = self.recording, self.call
+        device = next((p.device.type for p in model.parameters()), "cpu")
+        with torch.autocast(device, recording.autocast, recording.autocast is not None):
+            output = batch.answer(model)
         own = call is not None and call.own and self.recording.criterion is None
         if own and batch.own and criterion is None:
             loss = own_loss(output)
@@ -197,8 +200,10 @@ class Replay:
         if self.recording.criterion is None and call is not None:
             if call.head is None:
                 raise RunError("What the loss function was given cannot be told from what the model answers.")
-            given = apply_head(given, call.head, call.shape)
-        return function(given, batch.target) * self._unit if own else function(given, batch.target)
+            given = apply_head(given, call)
+        with torch.autocast(device, recording.autocast, recording.loss_autocast):
+            loss = function(given, batch.target)
+        return loss * self._unit if own else loss
 
     def batches_of(self, passes: Sequence[Pass]) -> list[Batch]:
         """Returns the batches of passes."""

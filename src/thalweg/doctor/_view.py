@@ -64,7 +64,11 @@ class View:
         """Operations between the last weights and the loss, the last first."""
         if self.call is None:
             return ()
-        head = () if self.call.head is None else tuple(name for name, _ in self.call.head if name != "reshape")
+        head = (
+            ()
+            if self.call.head is None
+            else tuple(name for name, _ in self.call.head if name not in ("reshape", "cast"))
+        )
         return head + self.call.inner
 
     @property

@@ -121,6 +121,7 @@ class Recorder:
             undo.callback(intercept(getattr(F, name), partial(self._seen_loss, name)))
         for name in _CLIPS:
             undo.callback(intercept(getattr(nn.utils, name), partial(self._seen_clip, name)))
+        undo.callback(intercept(torch.amp.GradScaler.scale, self._seen_scaling))
         self._patch(torch.Tensor, "backward", self._seen_backward(torch.Tensor.backward))
         self._patch(optimizer, "zero_grad", self._seen_zeroing(optimizer.zero_grad))
         self._patch(model, "zero_grad", self._seen_zeroing(model.zero_grad))
@@ -156,12 +157,18 @@ class Recorder:
         if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
             self._probe.remove()
             self._probe = None
+        if recording.num_steps == 0:
+            self._note_autocast()
         if self._passes == 0:
             self._step_begun = time.perf_counter()
         if self._probe is None and recording.num_steps >= self._next_probe:
             self._probe = LayerProbe(model)
         if recording.num_steps >= self._next_state:
             self._copy_state()
+
+    def _note_autocast(self) -> None:
+        device = next((p.device.type for p in self._model.parameters()), "cpu")
+        self.recording.autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         inside, self._inside, own = self._inside or [], None, own_loss(output)
@@ -220,8 +227,10 @@ class Recorder:
                 head=head_between(call.input, output),
                 inner=last_operations(output),
                 shape=tuple(call.input.shape),
+                dtype=call.input.dtype,
                 **more,
             )
+            self.recording.loss_autocast = torch.is_autocast_enabled(call.input.device.type)
         self._loss = call.value, call.target, self._call
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
@@ -306,6 +315,11 @@ class Recorder:
             self._random = None
 
     # ---- the optimizer
+
+    def _seen_scaling(self, scale: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args[0].is_enabled():
+            _once(self.recording.unsupported, "a GradScaler changes the gradients between backward and the step")
+        return scale(*args, **kwargs)
 
     def _seen_zeroing(self, zero: Callable[..., None]) -> Callable[..., None]:
         def seen(*args: Any, **kwargs: Any) -> None:
