@@ -292,3 +292,17 @@ def test_scaled_gradients_are_not_replayed():
             scaler.step(optimizer)
             scaler.update()
     assert run.diagnosis().refused == "a GradScaler changes the gradients between backward and the step"
+
+
+def test_a_loop_that_diverges_is_replayed_through_infinity_to_no_number():
+    network = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e6)
+    x, _ = data()
+    with tw.watch(network, optimizer) as run:
+        for _ in range(12):
+            optimizer.zero_grad()
+            F.mse_loss(network(x)[:, 0], x[:, 0]).backward()
+            optimizer.step()
+    pairs = run.view().replay.recorded()
+    assert any(a == np.inf for a, _ in pairs)
+    assert all(a == b or (a != a and b != b) for a, b in pairs)

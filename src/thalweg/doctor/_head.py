@@ -55,7 +55,8 @@ _OPTIONS = ("weight", "pos_weight", "ignore_index", "beta", "delta")
 def head_between(given: torch.Tensor, output: torch.Tensor) -> tuple[tuple[str, int], ...] | None:
     """Returns the operations between a model's output and what its loss was given, the last first, with their dim.
 
-    A change of shape alone is named "reshape", of the kind of number "cast". None where something else lies between.
+    A change of shape alone is named "reshape" (`output[:, 0]` of a single column is one), of the kind of number "cast".
+    None where something else lies between.
 
     Example:
         >>> output = torch.ones(2, 3, requires_grad=True) * 1.0
@@ -77,7 +78,7 @@ def _between(node: Any, end: Any) -> tuple[tuple[str, int], ...] | None:
         name = node.name()
         if name in _KNOWN:
             found.append((_KNOWN[name], _dim(node)))
-        elif name.startswith(_SHAPES):
+        elif name.startswith(_SHAPES) or _is_only_one(node):
             found.append(("reshape", 0))
         elif name.startswith(_CAST):
             found.append(("cast", 0))
@@ -141,7 +142,7 @@ def last_operations(output: torch.Tensor) -> tuple[str, ...]:
         if node is None or node.name().startswith(_WEIGHTED):
             break
         name = node.name()
-        if not name.startswith((*_SHAPES, _CAST)):
+        if not name.startswith((*_SHAPES, _CAST)) and not _is_only_one(node):
             found.append(_KNOWN.get(name, name.removesuffix("Backward0").lower()))
         node = _first(node)
     return tuple(found)
@@ -161,6 +162,11 @@ def apply_head(output: torch.Tensor, call: LossCall) -> torch.Tensor:
         else:
             output = getattr(torch, name)(output, **({"dim": dim} if "softmax" in name else {}))
     return output
+
+
+def _is_only_one(node: Any) -> bool:
+    """Whether a node takes the one column that there is, as `output[:, 0]` does."""
+    return node.name() == "SelectBackward0" and node._saved_self_sym_sizes[_signed(node._saved_dim)] == 1
 
 
 def _dim(node: Any) -> int:
