@@ -72,7 +72,8 @@ bench-linear: .venv/bench-linear .venv-adelie/done  ## compare penalised paths w
 	$(BIN)/python benchmarks/linear.py
 
 bench-doctor: .venv-rivals/done  ## compare the doctor with other tools that judge a training loop
-	.venv-rivals/bin/python benchmarks/doctor/run.py --tools all
+	.venv-rivals/bin/python benchmarks/doctor/run.py --tools all --proof 0 \
+		--out benchmarks/results/doctor_rivals.json --lines benchmarks/results/doctor_rivals.jsonl
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .venv-adelie .venv-rivals .pytest_cache .ruff_cache .hypothesis .import_linter_cache
