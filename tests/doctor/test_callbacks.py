@@ -129,7 +129,9 @@ def test_a_softmax_in_a_training_step_is_named_and_its_remedy_proven(package, ki
     assert diagnosis.replayed == (114, 114)
 
 
-@pytest.mark.parametrize("settings", [{}, {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5}, {"precision": "bf16-mixed"}]
+)
 def test_a_healthy_fit_is_left_in_peace_and_replayed_to_the_bit(settings, tmp_path):
     doctor = fit(lightning(), tmp_path, **settings)
     assert not doctor.diagnosis().findings
@@ -147,8 +149,6 @@ def test_a_fit_that_cannot_be_watched_says_so(tmp_path):
     several = fit(L, tmp_path, "two models").diagnosis()
     assert several.refused == "the loop calls several models, Sequential and then Sequential"
     assert "only the first was watched" in str(several)
-    mixed = fit(L, tmp_path, precision="bf16-mixed").diagnosis()
-    assert mixed.refused == "it was trained with precision 'bf16-mixed', and copies run without"
 
 
 def test_a_fit_that_fails_ends_the_watch(tmp_path):
@@ -233,8 +233,9 @@ def test_a_rate_that_is_a_hundred_times_too_high_is_named_and_its_remedy_proven(
         (classifier, sentences, {}),
         (language_model, sequences, {}),
         (language_model, sequences, {"gradient_accumulation_steps": 3, "learning_rate": 3e-3}),
+        (classifier, sentences, {"bf16": True}),
     ],
-    ids=["classifier", "language model", "language model, three passes a step"],
+    ids=["classifier", "language model", "language model, three passes a step", "classifier, bf16"],
 )
 def test_a_healthy_training_is_left_in_peace_and_replayed_to_the_bit(make, rows, settings, tmp_path):
     run = train(make(), rows(), tmp_path, **{"learning_rate": 1e-3} | settings)._watch()

@@ -25,7 +25,6 @@ class Finder:
     Args:
         optimizers: That are known; others may be added while it is entered.
         memory: Bytes of batches that are kept. share: as in `watch`.
-        unsupported: Why the loop cannot be replayed; empty where nothing is known against it.
         found: Is told of the model, its optimizer and what the model is first called with, before that call; what it
             returns is called in the end.
     """
@@ -36,12 +35,11 @@ class Finder:
         *,
         memory: int = 256 << 20,
         share: float | None = SHARE,
-        unsupported: Sequence[str] = (),
         found: Found | None = None,
     ) -> None:
         self.optimizers = list(optimizers)
         self.watch: Watch | None = None
-        self._memory, self._share, self._unsupported, self._found = memory, share, unsupported, found
+        self._memory, self._share, self._found = memory, share, found
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,7 +73,6 @@ class Finder:
             for optimizer in self.optimizers:
                 if any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
                     self.watch = Watch(module, optimizer, memory=self._memory, share=self._share).__enter__()
-                    self.watch.recording.unsupported.extend(self._unsupported)
                     self._parts = {id(part) for part in module.modules()}
                     self._trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
                     if self._found is not None:
@@ -139,7 +136,7 @@ class LoopDoctor:
         """
         return self._watch().prove(seeds=seeds, seconds=seconds)
 
-    def _begin(self, optimizers: Sequence[object], devices: int, unsupported: Sequence[str] = ()) -> None:
+    def _begin(self, optimizers: Sequence[object], devices: int) -> None:
         """Watches from now on.
 
         Raises:
@@ -153,7 +150,7 @@ class LoopDoctor:
             raise RunError(f"{name} watches loops on one device, and this one has {devices}. Leave it out here.")
         if LoopDoctor._at_work is not None:  # its loop ended with an error, and nobody told
             LoopDoctor._at_work._end()
-        self._finder = Finder(known, memory=self._memory, unsupported=unsupported).__enter__()
+        self._finder = Finder(known, memory=self._memory).__enter__()
         LoopDoctor._at_work = self
 
     def _end(self) -> None:

@@ -46,12 +46,7 @@ class LightningDoctor(LoopDoctor, Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begins."""
-        mixed = "mixed" in str(trainer.precision)
-        self._begin(
-            trainer.optimizers,
-            trainer.world_size,
-            [f"it was trained with precision {trainer.precision!r}, and copies run without"] if mixed else [],
-        )
+        self._begin(trainer.optimizers, trainer.world_size)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Ends."""

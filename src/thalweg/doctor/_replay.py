@@ -247,8 +247,8 @@ class Replay:
                 begins = k == 0 or first[k - 1].step < each.step
                 if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
-                factor = None if each.loss is None or not each.seen else float(each.loss) / float(each.seen)
-                loss = self._scaled(self.loss_of(model, batches[k]), factor if factor and factor == factor else None)
+                factor = math.nan if each.loss is None or not each.seen else float(each.loss) / float(each.seen)
+                loss = self._scaled(self.loss_of(model, batches[k]), factor if math.isfinite(factor) else None)
                 loss.backward()
                 if each.loss is not None:
                     found.append((float(each.loss), float(loss.detach())))
