@@ -9,6 +9,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.doctor import Watch
+from thalweg.doctor._device import RandomState
 from thalweg.doctor._finding import CAUSES
 from thalweg.doctor._state import copy_loop, restore, state_of
 
@@ -103,3 +104,21 @@ def test_a_rule_that_fails_on_a_loop_leaves_the_others(monkeypatch):
     assert run.diagnosis().notes == (
         f"Not looked for, as a copy of the loop fails (ValueError: no such thing): {title}",
     )
+
+
+def test_random_numbers_of_a_device_are_kept_beside_those_of_the_cpu(monkeypatch):
+    device = torch.device("cuda", 1)
+    held = {device: torch.tensor([1, 2], dtype=torch.uint8)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda of: held[of].clone())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, of: held.update({of: state}))
+    with torch.random.fork_rng(devices=[]):
+        state = RandomState.now(device)
+        expected = torch.rand(3)
+        assert state.moved
+        state.restore()
+        assert not state.moved
+        held[device] = torch.tensor([1, 3], dtype=torch.uint8)
+        assert state.moved
+        state.restore()
+        assert held[device].tolist() == [1, 2]
+        assert torch.equal(torch.rand(3), expected)

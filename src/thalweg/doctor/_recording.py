@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from thalweg.doctor._batch import tensors_of
+from thalweg.doctor._device import RandomState
 from thalweg.doctor._state import State
 
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
@@ -55,7 +56,7 @@ class Pass:
         seen: Value of the loss function itself, or of the model's own loss.
         call: The loss function; None where it is none of torch's.
         zeroed: Whether gradients were set to zero since the pass before.
-        random: State of the random numbers before it; None where the model draws none.
+        random: Where the random numbers stood before it; None where the model draws none.
         versions: Of the tensors above: a change tells that they were written to afterwards.
         training: Mode of the model.
     """
@@ -68,7 +69,7 @@ class Pass:
     seen: torch.Tensor | None
     call: LossCall | None
     zeroed: bool
-    random: torch.Tensor | None
+    random: RandomState | None
     versions: tuple[int, ...]
     training: bool
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from torch import nn
 
 from thalweg.core import RunError
 from thalweg.doctor._batch import Batch, logits_of, own_loss
+from thalweg.doctor._device import device_of, kept_random
 from thalweg.doctor._head import apply_head
 from thalweg.doctor._recording import LossCall, Pass, Recording
 from thalweg.doctor._state import State, copy_loop, restore
@@ -186,7 +186,7 @@ class Replay:
             RunError: where what the criterion needs cannot be told from what the model answers.
         """
         recording, call = self.recording, self.call
-        device = next((p.device.type for p in model.parameters()), "cpu")
+        device = device_of(model).type
         with torch.autocast(device, recording.autocast, recording.autocast is not None):
             output = batch.answer(model)
         own = call is not None and call.own and self.recording.criterion is None
@@ -243,7 +243,7 @@ class Replay:
                     break
                 model.train(each.training)
                 if each.random is not None:
-                    torch.set_rng_state(each.random)
+                    each.random.restore()
                 begins = k == 0 or first[k - 1].step < each.step
                 if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
@@ -283,7 +283,7 @@ class Replay:
         scores: list[float] = []
         mode = model.training
         with kept_random():
-            torch.set_rng_state(state.random)
+            state.random.restore()
             per, steps = self.passes_per_step, steps if change.length is None else change.length(steps)
             marks = {math.ceil(steps * (0.75 + 0.25 * (k + 1) / _SCORES)) - 1 for k in range(_SCORES)}
             for k in range(steps):
@@ -330,10 +330,3 @@ class Fork:
     scores: list[float]
     model: nn.Module
     optimizer: torch.optim.Optimizer
-
-
-@contextlib.contextmanager
-def kept_random() -> Iterator[None]:
-    """Leaves torch's random numbers as they were."""
-    with torch.random.fork_rng(devices=[]):
-        yield

@@ -20,6 +20,7 @@ from torch import nn
 from thalweg.core import RunError, check_number
 from thalweg.doctor._batch import Batch
 from thalweg.doctor._calls import intercept
+from thalweg.doctor._device import kept_random
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._finding import Remedy, Verdict
 from thalweg.doctor._prove import score_name, scored, verdict_of, worst_score
@@ -241,7 +242,7 @@ def _seeds_moved(by: int) -> Iterator[None]:
     def moved(original: Callable[..., Any]) -> Callable[..., Any]:
         return lambda seed=None, *rest: original(seed + by if isinstance(seed, int) else seed, *rest)
 
-    with torch.random.fork_rng():
+    with kept_random():
         states = np.random.get_state(), random.getstate()
         torch.manual_seed(by)
         np.random.seed(by)

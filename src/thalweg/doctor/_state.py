@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from thalweg.doctor._device import RandomState, device_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:
@@ -19,14 +21,14 @@ class State:
         step: Steps made before.
         model: Parameters and buffers. optimizer: its state.
         own: Numbers and tensors that an optimizer keeps outside its state, by attribute.
-        random: Of torch's generator on the CPU.
+        random: Where the random numbers stood.
     """
 
     step: int
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     own: dict[str, Any]
-    random: torch.Tensor
+    random: RandomState
 
 
 def state_of(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> State:
@@ -36,7 +38,7 @@ def state_of(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> S
         model={name: value.detach().clone() for name, value in model.state_dict().items()},
         optimizer=copy.deepcopy(optimizer.state_dict()),
         own={name: copy.deepcopy(value) for name, value in _own(optimizer).items() if _plain(value)},
-        random=torch.get_rng_state(),
+        random=RandomState.now(device_of(model)),
     )
 
 

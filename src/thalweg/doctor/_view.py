@@ -12,9 +12,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._batch import Batch, logits_of
+from thalweg.doctor._device import kept_random
 from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._reference import Reference, reference
-from thalweg.doctor._replay import Replay, kept_random
+from thalweg.doctor._replay import Replay
 from thalweg.doctor._rows import Rows, rows_of
 from thalweg.doctor._score import FITTED, Kind, to_labels
 from thalweg.doctor._state import State
@@ -318,7 +319,7 @@ class View:
             model.train(self.passes[-1].training)
 
             def loss_of(model: nn.Module = model, batch: Batch = batch) -> torch.Tensor:
-                torch.set_rng_state(state.random)  # the same units are dropped each time
+                state.random.restore()  # the same units are dropped each time
                 return self.replay.loss_of(model, batch)
 
             before = [p.detach().clone() for p in model.parameters()]

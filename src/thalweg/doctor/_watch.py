@@ -20,6 +20,7 @@ from torch import nn
 from thalweg.core import InputError, RunError, check_number
 from thalweg.doctor._batch import logits_of, own_loss
 from thalweg.doctor._calls import after_closure, intercept
+from thalweg.doctor._device import RandomState, device_of
 from thalweg.doctor._head import head_between, last_operations, loss_in_graph
 from thalweg.doctor._layers import LayerProbe, gradient_norms
 from thalweg.doctor._losses import LOSSES, SeenCall, unit_of
@@ -94,7 +95,7 @@ class Recorder:
         self._plain, self._probed = Pace(), Pace()
         self._next_state, self._copied = 0, 0.0
         self._draws: bool | None = None
-        self._random: torch.Tensor | None = None
+        self._random: RandomState | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._output: torch.Tensor | None = None
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
@@ -153,7 +154,7 @@ class Recorder:
         if self._evaluating:
             self._evaluating = False
         if self._draws is not False:
-            self._random = torch.get_rng_state()
+            self._random = RandomState.now(device_of(model))
         if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
             self._probe.remove()
             self._probe = None
@@ -167,7 +168,7 @@ class Recorder:
             self._copy_state()
 
     def _note_autocast(self) -> None:
-        device = next((p.device.type for p in self._model.parameters()), "cpu")
+        device = device_of(self._model).type
         self.recording.autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -178,7 +179,7 @@ class Recorder:
             _once(self.recording.unsupported, "the model answers with its loss alone, so that forks have no score")
         if torch.is_grad_enabled():
             if self._draws is None and self._random is not None:
-                self._draws = not torch.equal(self._random, torch.get_rng_state())
+                self._draws = self._random.moved
         else:
             if not self._evaluating:
                 self._evaluating = True

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from thalweg.core import InputError, check_choice, check_number, nearest
+from thalweg.doctor._device import kept_random
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._gallery._code import code_of, difference
 from thalweg.doctor._gallery._faults import FAULTS
@@ -221,7 +222,7 @@ def _apart() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with kept_random():
             yield
     finally:
         torch.set_num_threads(before)
