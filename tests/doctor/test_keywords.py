@@ -16,6 +16,7 @@ import thalweg as tw
 from thalweg.core import RunError
 from thalweg.doctor import watch_script
 from thalweg.doctor._batch import Batch, logits_of, own_loss, with_logits
+from thalweg.doctor._forks import run_forks
 from thalweg.doctor._gallery import healthy
 from thalweg.doctor._replay import Replay
 
@@ -118,7 +119,7 @@ def test_a_remedy_that_changes_targets_or_rows_is_tried_on_the_outputs():
     finding = next(each for each in diagnosis.findings if each.cause == "labels_off_by_one")
     change = finding.remedies[0].change
     view = record(Later(), label=1)._view
-    fork = view.replay.fork(view.recording.states[0], view.training, change, steps=5)
+    (fork,) = run_forks(view.replay, view.recording.states[0], [view.training], change, steps=5)
     assert change.batches is not None
     changed = change.batches(view.training)[0]
     assert int(changed.target.min()) == 0

@@ -39,6 +39,7 @@ from ._parallel import products_by_numpy as products_by_numpy
 from ._parallel import share_out as share_out
 from ._registry import register_renderer as register_renderer
 from ._registry import render as render
+from ._sign_flips import sign_flip_difference as sign_flip_difference
 from ._streams import GAMMA as GAMMA
 from ._streams import Purpose as Purpose
 from ._streams import chain_key as chain_key

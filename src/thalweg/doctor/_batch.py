@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from thalweg.core import RunError
 
@@ -44,7 +43,7 @@ class Batch:
         """The first thing that the model is given; None where that is nothing."""
         return next(iter((*self.args, *self.kwargs.values())), None)
 
-    def answer(self, model: nn.Module) -> Any:
+    def answer(self, model: Callable[..., Any]) -> Any:
         """Returns what a model answers."""
         return model(*self.args, **self.kwargs)
 
@@ -74,6 +73,17 @@ class Batch:
                 target = target.reshape(num, -1, *target.shape[1:])[rows].flatten(0, 1)
         args, kwargs = _each((self.args, self.kwargs), lambda t: t[rows] if t.ndim > 0 and len(t) == num else t)
         return replace(self, args=args, kwargs=kwargs, target=target, own=self.own and not self._counts)
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All its tensors, in order."""
+        return tensors_of(self.args, self.kwargs, self.target)
+
+    def with_tensors(self, tensors: Iterable[Any]) -> Batch:
+        """Returns the batch with others in place of its tensors, in their order."""
+        new = iter(tensors)
+        args, kwargs, target = _each((self.args, self.kwargs, self.target), lambda _: next(new))
+        return replace(self, args=args, kwargs=kwargs, target=target)
 
     @property
     def _counts(self) -> bool:

@@ -48,6 +48,13 @@ class RandomState:
             torch.cuda.set_rng_state(self.cuda, self.device)
 
 
+def draw_from(device: torch.device, seed: int) -> None:
+    """Lets the next random numbers on a device be those of a seed."""
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 @contextlib.contextmanager
 def kept_random() -> Iterator[None]:
     """Leaves torch's random numbers as they were, on all devices in use."""

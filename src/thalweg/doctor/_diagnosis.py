@@ -233,6 +233,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
                 "measure": v.measure,
                 "unchanged": v.unchanged,
                 "changed": v.changed,
+                "begins": v.begins,
                 "steps": v.steps,
                 "proven": v.proven,
                 "diverged": {"unchanged": v.diverged[0], "changed": v.diverged[1]},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from thalweg.core import PairedDifference
 from thalweg.doctor._replay import Change
@@ -20,7 +21,8 @@ class Remedy:
         change: The same, for a fork.
         measure: On what forks are compared: a score of every row alike ("score"; the Brier score or the squared error),
             a mean of its means over the classes ("classes"), or the loop's own loss ("loss").
-        fresh: Whether forks begin at the start of training; else where the loop ended.
+        begins: Where forks do: at the start of training, or, of a loop that broke later ("healthy"), at the last state
+            that was kept before (`View.healthy`), as there may be no time to come to the break from the start.
         before: A line of code as it may stand now. after: what to write in its place; both empty where none can be
             given.
     """
@@ -28,7 +30,7 @@ class Remedy:
     says: str
     change: Change
     measure: Measure = "score"
-    fresh: bool = True
+    begins: Literal["start", "healthy"] = "start"
     before: str = ""
     after: str = ""
 
@@ -42,7 +44,7 @@ class Verdict:
         effect: The score of the unchanged forks minus that of the changed ones, paired; above 0 is better.
         measure: What the score is, and of which rows.
         unchanged: Mean score of the unchanged forks, over their last quarters. changed: likewise.
-        steps: Of every fork. batches: that were held out.
+        begins: Steps of the loop before the forks. steps: of every fork. batches: that were held out.
         diverged: Unchanged and changed forks whose loss was not finite in the end.
     """
 
@@ -51,6 +53,7 @@ class Verdict:
     measure: str
     unchanged: float
     changed: float
+    begins: int
     steps: int
     batches: int
     diverged: tuple[int, int]

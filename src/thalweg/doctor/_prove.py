@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.core import check_number, paired_difference
+from thalweg.core import check_number, sign_flip_difference
+from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, Verdict
-from thalweg.doctor._replay import UNCHANGED, Batch, Change
+from thalweg.doctor._forks import Fork, run_forks
+from thalweg.doctor._replay import UNCHANGED, Change
 from thalweg.doctor._score import Measure, score
+from thalweg.doctor._state import State
 from thalweg.doctor._view import View
 
 #: findings that are proved, and remedies of each that are tried
@@ -26,6 +29,8 @@ _KINDS = 3
 #: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
 _WORST = 10.0
 _FEWEST_STEPS, _FEWEST_SEEDS = 10, 6
+#: steps that are timed; seconds of one from which its arithmetic is what takes the time
+_TRIED, _SHORT = 5, 0.02
 
 
 def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float) -> tuple[list[Finding], list[str]]:
@@ -45,33 +50,41 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
     """
     check_number("seeds", seeds, least=2, integer=True)
     check_number("seconds", seconds, above=0)
-    with _threads(view) as each:
-        return _prove(view, findings, each, seeds, seconds)
+    with _fastest(view, seeds) as (stacked, each):
+        return _prove(view, findings, stacked, each, seeds, seconds)
 
 
 def _prove(
-    view: View, findings: Sequence[Finding], each: float, seeds: int, seconds: float
+    view: View, findings: Sequence[Finding], stacked: bool, each: float, seeds: int, seconds: float
 ) -> tuple[list[Finding], list[str]]:
     begun, batches, steps = time.perf_counter(), view.training, view.recording.num_steps
     seeds = min(seeds, max(_FEWEST_SEEDS, int(seconds / (_KINDS * each * steps))))
     steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
+    orders = _orders(batches, seeds)
 
-    def forks(change: Change, fresh: bool, measure: Measure) -> list[float]:
-        return [_one(view, batches, change, fresh, measure, k, seeds, steps) for k in range(seeds)]
+    def forks(change: Change, state: State, measure: Measure) -> list[float]:
+        score = partial(scored, view, change, measure)
+        ran = run_forks(view.replay, state, orders, change, steps=steps, score=score, stacked=stacked)
+        return [_standing(fork) for fork in ran]
 
-    unchanged = cache(partial(forks, UNCHANGED))
+    @cache
+    def unchanged(begins: int, measure: Measure) -> list[float]:
+        return forks(UNCHANGED, next(each for each in view.recording.states if each.step == begins), measure)
+
     for place, finding in enumerate(findings[:_FINDINGS]):
         tried: list[Verdict] = []
         for remedy in finding.remedies[:_REMEDIES]:
             if remedy.change == UNCHANGED or time.perf_counter() - begun > seconds:
                 continue
+            state = view.healthy if remedy.begins == "healthy" else view.recording.states[0]
             try:
-                changed = forks(remedy.change, remedy.fresh, remedy.measure)
+                changed = forks(remedy.change, state, remedy.measure)
             except Exception as error:  # a loop may be of a kind that a remedy does not know
                 notes.append(f"A remedy could not be tried ({type(error).__name__}: {error}): {remedy.says}")
                 continue
-            tried.append(_verdict(view, remedy, unchanged(remedy.fresh, remedy.measure), changed, steps))
+            scores = unchanged(state.step, remedy.measure)
+            tried.append(_verdict(view, remedy, scores, changed, begins=state.step, steps=steps))
             if tried[-1].proven:
                 break
         found[place] = replace(finding, verdicts=tuple(tried))
@@ -81,52 +94,49 @@ def _prove(
 
 
 @contextlib.contextmanager
-def _threads(view: View) -> Iterator[float]:
-    """Sets the number of threads, one or as many as there were, that is faster; yields the seconds of a step.
+def _fastest(view: View, seeds: int) -> Iterator[tuple[bool, float]]:
+    """Sets the number of threads, one or as many as there were; yields whether forks are one program, and its time.
 
-    Several threads that wait for one another take many times as long for a small model on a busy machine.
+    The time is that of a step of one fork. Several threads that wait for one another take many times as long for a
+    small model on a busy machine. What is taken is what was measured to be faster; a program of all forks is not tried
+    where a step is long, since it saves what is beside the arithmetic.
     """
     threads = torch.get_num_threads()
     seconds: dict[int, float] = {}
     try:
         for number in {1, threads}:
             torch.set_num_threads(number)
-            seconds[number] = _seconds_of_a_step(view)
+            seconds[number] = _seconds_of_a_step(view, 1)
         fastest = min(seconds, key=seconds.__getitem__)
         torch.set_num_threads(fastest)
-        yield seconds[fastest]
+        alone = seconds[fastest]
+        together = _seconds_of_a_step(view, seeds) if alone < _SHORT else math.inf
+        yield together < alone, min(together, alone)
     finally:
         torch.set_num_threads(threads)
 
 
-def _seconds_of_a_step(view: View) -> float:
-    """Returns those of a fork; the first steps of a process, which are slow, do not count."""
-    seconds = []
+def _seconds_of_a_step(view: View, copies: int) -> float:
+    """Returns those of a fork among so many; the first steps of a process, which are slow, do not count."""
+    seconds, orders = [], _orders(view.training, copies)
     for _ in range(3):
         begun = time.perf_counter()
-        view.replay.fork(view.recording.states[0], view.training, UNCHANGED, steps=5)
-        seconds.append((time.perf_counter() - begun) / 5)
+        run_forks(view.replay, view.recording.states[0], orders, UNCHANGED, steps=_TRIED, stacked=True)
+        seconds.append((time.perf_counter() - begun) / (_TRIED * copies))
     return max(min(seconds), 1e-6)
 
 
-def _one(
-    view: View,
-    batches: Sequence[Batch],
-    change: Change,
-    fresh: bool,
-    measure: Measure,
-    seed: int,
-    seeds: int,
-    steps: int,
-) -> float:
+def _orders(batches: Sequence[Batch], seeds: int) -> list[list[Batch]]:
+    """Returns the batches in the order of each seed: it begins elsewhere."""
+    starts = [seed * len(batches) // seeds for seed in range(seeds)]
+    return [[*batches[start:], *batches[:start]] for start in starts]
+
+
+def _standing(fork: Fork) -> float:
     """Returns the held-out score of a fork, a mean over its last quarter; NaN where it ended early or nowhere.
 
     The score at the end alone varies more from seed to seed than a remedy may change it.
     """
-    start = seed * len(batches) // seeds
-    turned = [*batches[start:], *batches[:start]]
-    state = view.recording.states[0 if fresh else -1]
-    fork = view.replay.fork(state, turned, change, steps=steps, score=partial(scored, view, change, measure))
     whole = bool(fork.scores) and math.isfinite(fork.losses[-1]) and all(map(math.isfinite, fork.scores))
     return float(np.mean(fork.scores)) if whole else math.nan
 
@@ -145,7 +155,9 @@ def scored(view: View, change: Change, measure: Measure, model: nn.Module) -> fl
     return score(model, held, view.kind, ends, by_class=measure == "classes")
 
 
-def _verdict(view: View, remedy: Remedy, unchanged: Sequence[float], changed: Sequence[float], steps: int) -> Verdict:
+def _verdict(
+    view: View, remedy: Remedy, unchanged: Sequence[float], changed: Sequence[float], *, begins: int, steps: int
+) -> Verdict:
     own = any(each.target is not None for each in view.recording.evaluations)
     rows = "of your validation" if own else "on batches that were held out"
     return verdict_of(
@@ -154,6 +166,7 @@ def _verdict(view: View, remedy: Remedy, unchanged: Sequence[float], changed: Se
         changed,
         measure=f"{score_name(view, remedy.measure)} {rows}",
         worst=worst_score(view, remedy.measure),
+        begins=begins,
         steps=steps,
         batches=len(view.held_out),
     )
@@ -166,6 +179,7 @@ def verdict_of(
     *,
     measure: str,
     worst: float,
+    begins: int,
     steps: int,
     batches: int,
 ) -> Verdict:
@@ -176,17 +190,18 @@ def verdict_of(
         unchanged: Scores, lower is better; NaN of what ended early or nowhere. changed: likewise, in the same order.
         measure: What the score is, and of which rows.
         worst: What no score is worse than, so that those which diverged can be compared too.
-        steps: Of each. batches: that the score was taken on.
+        begins: Steps of the loop before them. steps: of each. batches: that the score was taken on.
     """
     a, b = (np.array([min(each, worst) if math.isfinite(each) else worst for each in s]) for s in (unchanged, changed))
     return Verdict(
         remedy=remedy,
-        effect=paired_difference(a, b),
+        effect=sign_flip_difference(a, b),
         measure=measure,
         unchanged=float(a.mean()),
         changed=float(b.mean()),
         steps=steps,
         batches=batches,
+        begins=begins,
         diverged=(sum(map(math.isnan, unchanged)), sum(map(math.isnan, changed))),
     )
 

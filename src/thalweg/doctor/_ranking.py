@@ -13,6 +13,7 @@ _LEADS_TO: dict[str, tuple[str, ...]] = {
     "summed_loss": ("lr_too_high", "dead_units"),
     "unscaled_inputs": ("lr_too_high", "lr_too_low", "dead_units", "initial_weights_too_large"),
     "off_centre_inputs": ("lr_too_high", "lr_too_low", "dead_units", "class_collapse"),
+    "off_centre_activations": ("lr_too_high", "lr_too_low", "dead_units", "class_collapse", "exploding_signals"),
     "broken_features": ("unscaled_inputs", "off_centre_inputs", "lr_too_high", "lr_too_low", "dead_units"),
     "batch_too_small": ("lr_too_high", "dead_units"),
     "batch_too_large": ("lr_too_low",),

@@ -6,7 +6,7 @@ import inspect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,8 +62,6 @@ class Change:
 
 
 UNCHANGED = Change()
-#: scores that are taken in the last quarter of a fork
-_SCORES = 5
 
 
 class Replay:
@@ -138,7 +136,7 @@ class Replay:
     def _unit(self) -> float:
         return 1.0 if self.call is None or self.call.unit is None else self.call.unit
 
-    def _scaled(self, loss: torch.Tensor, factor: float | None = None) -> torch.Tensor:
+    def scaled(self, loss: torch.Tensor, factor: float | None = None) -> torch.Tensor:
         """Returns the loss as backward was called on it, to the bit where it was divided by a whole number."""
         factor = factor or self.factor or 1.0
         parts = round(1 / factor) if 0 < factor < 1 else 0
@@ -175,18 +173,18 @@ class Replay:
         function = getattr(F, call.name)
         return lambda given, target: function(given, target, *positional, **options)
 
-    def loss_of(self, model: nn.Module, batch: Batch, criterion: Criterion | None = None) -> torch.Tensor:
+    def loss_of(self, model: Callable[..., Any], batch: Batch, criterion: Criterion | None = None) -> torch.Tensor:
         """Returns the loss of a batch, as the loop computed it, or by another criterion in its place.
 
         Args:
-            model: A copy. batch: what it is given.
+            model: A copy, or what answers as one. batch: what it is given.
             criterion: As in `Change`.
 
         Raises:
             RunError: where what the criterion needs cannot be told from what the model answers.
         """
         recording, call = self.recording, self.call
-        device = device_of(model).type
+        device = device_of(recording.model).type
         with torch.autocast(device, recording.autocast, recording.autocast is not None):
             output = batch.answer(model)
         own = call is not None and call.own and self.recording.criterion is None
@@ -248,30 +246,18 @@ class Replay:
                 if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
                 factor = math.nan if each.loss is None or not each.seen else float(each.loss) / float(each.seen)
-                loss = self._scaled(self.loss_of(model, batches[k]), factor if math.isfinite(factor) else None)
+                loss = self.scaled(self.loss_of(model, batches[k]), factor if math.isfinite(factor) else None)
                 loss.backward()
                 if each.loss is not None:
                     found.append((float(each.loss), float(loss.detach())))
                 if k + 1 == len(first) or first[k + 1].step > each.step:
-                    self._step(model, optimizer, each.step, UNCHANGED)
+                    self.step([model.parameters()], optimizer, each.step)
         return found
 
-    def fork(
-        self,
-        state: State,
-        batches: Sequence[Batch],
-        change: Change,
-        *,
-        steps: int,
-        score: Callable[[nn.Module], float] | None = None,
-    ) -> Fork:
-        """Returns what a copy of the loop becomes.
-
-        Args:
-            state: Where it starts. batches: in their order; they begin again at their end.
-            change: What is different. steps: how many.
-            score: Of the model, taken a few times in the last quarter; it may change the mode of the model.
-        """
+    def begin(
+        self, state: State, batches: Sequence[Batch], change: Change
+    ) -> tuple[nn.Module, torch.optim.Optimizer, Sequence[Batch]]:
+        """Returns a copy of the model at a state, its optimizer, and the batches, all as a change wants them."""
         batches = batches if change.batches is None else change.batches(batches)
         model, optimizer = self.copies(state)
         if change.model is not None:
@@ -279,54 +265,29 @@ class Replay:
         if change.optimizer is not None:
             optimizer = change.optimizer(optimizer, model)
         model.train(self._training() if change.training is None else change.training)
-        losses: list[float] = []
-        scores: list[float] = []
-        mode = model.training
-        with kept_random():
-            state.random.restore()
-            per, steps = self.passes_per_step, steps if change.length is None else change.length(steps)
-            marks = {math.ceil(steps * (0.75 + 0.25 * (k + 1) / _SCORES)) - 1 for k in range(_SCORES)}
-            for k in range(steps):
-                total = 0.0
-                for part in range(k * per, (k + 1) * per):
-                    loss = self.loss_of(model, batches[part % len(batches)], change.criterion)
-                    (self._scaled(loss) * change.scale).backward()
-                    total += float(loss.detach())
-                losses.append(total / per)
-                step = min(state.step + k, self.recording.num_steps - 1)
-                self._step(model, optimizer, step, change)
-                if change.zero or not (step + 1 < len(self.recording.kept) and self.recording.kept[step + 1]):
-                    model.zero_grad()
-                if not math.isfinite(total):
-                    break
-                if score is not None and k in marks:
-                    scores.append(score(model))
-                    model.train(mode)
-        return Fork(losses=losses, scores=scores, model=model, optimizer=optimizer)
+        return model, optimizer, batches
 
     def _training(self) -> bool:
         return next(iter(self.recording.passes)).training
 
-    def _step(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, change: Change) -> None:
+    def step(
+        self,
+        params: Iterable[Iterable[torch.Tensor]],
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        change: Change = UNCHANGED,
+    ) -> None:
+        """Clips gradients as the loop did, and makes a step at the rate that it had.
+
+        Args:
+            params: Of each copy. optimizer: of all of them.
+            step: Of the loop. change: what is different.
+        """
         recording = self.recording
-        if change.clip:
-            for name, (args, kwargs) in recording.clips.items():
-                getattr(nn.utils, name)(model.parameters(), *args, **kwargs)
+        if change.clip and recording.clips:
+            for each in params:
+                for name, (args, kwargs) in recording.clips.items():
+                    getattr(nn.utils, name)(each, *args, **kwargs)
         for group, rate in zip(optimizer.param_groups, recording.rates[step], strict=False):
             group["lr"] = change.rate * (rate if change.rates is None else change.rates(step))
         optimizer.step()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fork:
-    """What became of a copy.
-
-    Args:
-        losses: Of its steps; they end where one is not finite. scores: that were taken.
-        model: In the end. optimizer: likewise.
-    """
-
-    losses: list[float]
-    scores: list[float]
-    model: nn.Module
-    optimizer: torch.optim.Optimizer

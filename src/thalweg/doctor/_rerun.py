@@ -265,4 +265,4 @@ def _verdict(
         finite = [abs(each) for each in (*unchanged, *changed) if math.isfinite(each)]
         measure, worst = "loss of training", _WORST * max(finite, default=1.0)
     steps, batches = view.recording.num_steps, len(view.held_out)
-    return verdict_of(remedy, unchanged, changed, measure=measure, worst=worst, steps=steps, batches=batches)
+    return verdict_of(remedy, unchanged, changed, measure=measure, worst=worst, begins=0, steps=steps, batches=batches)

@@ -68,9 +68,8 @@ def verdict_line(verdict: Verdict) -> str:
         what = f"{verdict.measure} {abs(effect.mean):.3g} {way} [{ends[0]:.3g}, {ends[1]:.3g}]"
     else:
         what = f"no difference of the {verdict.measure} that {verdict.steps} steps can show"
-    return (
-        f"{what}, {verdict.unchanged:.3g} -> {verdict.changed:.3g} after {verdict.steps} steps, {effect.seeds} seeds."
-    )
+    length = f"{verdict.steps} steps" + (f" from step {verdict.begins:,} on" if verdict.begins else "")
+    return f"{what}, {verdict.unchanged:.3g} -> {verdict.changed:.3g} after {length}, {effect.seeds} seeds."
 
 
 def charts_of(view: View) -> list[Chart]:

@@ -24,6 +24,8 @@ from thalweg.doctor._state import State
 _ROWS = 4096
 #: batches that the noise is measured on, and the parts into which their rows are divided at least
 _NOISE_BATCHES, _NOISE_PARTS = 32, 16
+#: steps over which a mean of the loss is taken, and the rise of that mean from its least with which a loop is broken
+_WINDOW, _BROKEN = 10, 2.0
 #: factors of a step at which the loss is measured
 _FACTORS = tuple(2.0**k for k in range(-10, 11))
 
@@ -216,6 +218,23 @@ class View:
         end = float(np.median(losses[-max(3, len(losses) // 10) :]))
         least = null if null is not None else float(losses[0])
         return end / least if least > 0 else math.inf
+
+    @cached_property
+    def healthy(self) -> State:
+        """The last state that was kept before the loss broke away from the least it had come to.
+
+        The start where it did not, or at once.
+        """
+        losses, states = self.losses, self.recording.states
+        broken = np.flatnonzero(~np.isfinite(losses))
+        losses = losses[: broken[0]] if len(broken) else losses
+        if len(losses) < _WINDOW:
+            return states[0]
+        means = np.convolve(losses, np.full(_WINDOW, 1 / _WINDOW), "valid")
+        least = int(means.argmin())
+        if not len(broken) and means[-1] <= _BROKEN * means[least]:
+            return states[0]
+        return next(each for each in reversed(states) if each.step <= least)
 
     @cached_property
     def training_loss(self) -> float:

@@ -3,6 +3,7 @@
 from thalweg.doctor._causes import (
     _batches,
     _fit,
+    _hidden,
     _inputs,
     _labels,
     _loss,
@@ -14,5 +15,5 @@ from thalweg.doctor._causes import (
 )
 from thalweg.doctor._finding import CAUSES
 
-_MODULES = (_batches, _fit, _inputs, _labels, _loss, _modes, _optimizer, _signal, _tokens, _tuning)
+_MODULES = (_batches, _fit, _hidden, _inputs, _labels, _loss, _modes, _optimizer, _signal, _tokens, _tuning)
 __all__ = ["CAUSES"]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from thalweg.doctor._batch import Batch
+from thalweg.doctor._causes._hidden import steepest
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._replay import Change
 from thalweg.doctor._rows import Rows
@@ -74,7 +75,7 @@ def _off_centre_inputs(view: View) -> Finding | None:
     off = float(np.median(np.abs(middle) / spread))
     if off < _OFF:
         return None
-    steeper = _steepest(x) / _steepest(x - middle)
+    steeper = steepest(x) / steepest(x - middle)
     if steeper < _STEEPER:
         return None
     shift = torch.from_numpy(view.rows.x.mean(0)) if view.rows is not None else torch.zeros(1)
@@ -229,17 +230,6 @@ def _varying(rows: Rows | None) -> np.ndarray | None:
     x = x[:, np.isfinite(x).all(0)]
     x = x[:, x.std(0) > 1e-8 * max(1e-30, float(np.abs(x).max(initial=0.0)))]
     return x if x.shape[1] > 0 else None
-
-
-def _steepest(x: np.ndarray, rounds: int = 30) -> float:
-    """Returns the largest eigenvalue of X'X / n, by the power method."""
-    v = np.ones(x.shape[1]) + np.linspace(0, 1, x.shape[1])
-    size = 0.0
-    for _ in range(rounds):
-        v = x.T @ (x @ v) / len(x)
-        size = float(np.linalg.norm(v))
-        v /= max(size, 1e-300)
-    return max(size, 1e-300)
 
 
 def _is_border(still: np.ndarray) -> bool:

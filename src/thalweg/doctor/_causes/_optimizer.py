@@ -147,10 +147,14 @@ def _lr_too_high(view: View) -> Finding | None:
         weight=weight,
         evidence=evidence,
         remedies=[
-            Remedy(says=f"Try lr={lr / 10:g}.", change=Change(rate=0.1), before=f"lr={lr:g}", after=f"lr={lr / 10:g}"),
             Remedy(
-                says=f"Try lr={lr / 100:g}.", change=Change(rate=0.01), before=f"lr={lr:g}", after=f"lr={lr / 100:g}"
-            ),
+                says=f"Try lr={f * lr:g}.",
+                change=Change(rate=f),
+                begins="healthy",
+                before=f"lr={lr:g}",
+                after=f"lr={f * lr:g}",
+            )
+            for f in (0.1, 0.01)
         ],
     )
 

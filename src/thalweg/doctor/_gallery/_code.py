@@ -98,6 +98,13 @@ for layer in model[:-1]:
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.constant_(layer.bias, -6.0)
 """,
+    "off_centre_activations": """
+for part in model.modules():
+    if isinstance(part, nn.Sequential):
+        for layer, above in zip(part, part[1:]):
+            if isinstance(layer, nn.Linear) and isinstance(above, nn.ReLU | nn.GELU):
+                nn.init.constant_(layer.bias, 8.0)
+""",
     "exploding_signals": """
 for layer in model:
     if isinstance(layer, nn.Linear):

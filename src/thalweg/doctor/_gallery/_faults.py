@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -240,6 +241,17 @@ def _dead(loop: Loop) -> Loop | None:
     for each in hidden:
         assert each.bias is not None
         nn.init.constant_(each.bias, -6.0)
+    return loop
+
+
+@fault("off_centre_activations")
+def _always_on(loop: Loop) -> Loop | None:
+    pairs = [(a, b) for part in loop.model.modules() if isinstance(part, nn.Sequential) for a, b in pairwise(part)]
+    hidden = [a for a, b in pairs if isinstance(a, nn.Linear) and isinstance(b, nn.ReLU | nn.GELU)]
+    if not hidden:
+        return None
+    for each in hidden:
+        nn.init.constant_(each.bias, 8.0)
     return loop
 
 
