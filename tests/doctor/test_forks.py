@@ -11,10 +11,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import thalweg as tw
-from thalweg.doctor._batch import Batch
-from thalweg.doctor._forks import Fork, _comes_to_the_same, run_forks
-from thalweg.doctor._prove import _orders
-from thalweg.doctor._replay import UNCHANGED, Change
+from thalweg.doctor._proof._forks import Fork, _comes_to_the_same, run_forks
+from thalweg.doctor._proof._prove import _orders
+from thalweg.doctor._proof._replay import UNCHANGED, Change
+from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._view import View
 
 Rule = Callable[[nn.Module], torch.optim.Optimizer]

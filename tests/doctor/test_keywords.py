@@ -15,10 +15,10 @@ from torch import nn
 import thalweg as tw
 from thalweg.core import RunError
 from thalweg.doctor import watch_script
-from thalweg.doctor._batch import Batch, logits_of, own_loss, with_logits
-from thalweg.doctor._forks import run_forks
 from thalweg.doctor._gallery import healthy
-from thalweg.doctor._replay import Replay
+from thalweg.doctor._proof._forks import run_forks
+from thalweg.doctor._proof._replay import Replay
+from thalweg.doctor._record._batch import Batch, logits_of, own_loss, with_logits
 
 
 class Own(nn.Module):

@@ -15,7 +15,7 @@ from thalweg.core import InputError
 from thalweg.doctor import rerun_script, watch_script
 from thalweg.doctor._causes._optimizer import _as_adamw, _setting
 from thalweg.doctor._causes._signal import _begun_anew
-from thalweg.doctor._replay import UNCHANGED, Change
+from thalweg.doctor._proof._replay import UNCHANGED, Change
 from thalweg.doctor._rerun import _outcome
 from thalweg.workflows import doctor
 

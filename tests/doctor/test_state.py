@@ -9,9 +9,9 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.doctor import Watch
-from thalweg.doctor._device import RandomState
 from thalweg.doctor._finding import CAUSES
-from thalweg.doctor._state import copy_loop, restore, state_of
+from thalweg.doctor._record._device import RandomState
+from thalweg.doctor._record._state import copy_loop, restore, state_of
 
 
 class Heavy(torch.optim.Optimizer):

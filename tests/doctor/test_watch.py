@@ -12,7 +12,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.core import InputError, RunError
-from thalweg.doctor._recording import Pass, Passes
+from thalweg.doctor._record._recording import Pass, Passes
 
 
 def data(rows: int = 96, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,7 +85,7 @@ def test_a_replay_repeats_clipping_schedules_accumulation_and_momentum():
             nn.utils.clip_grad_norm_(network.parameters(), 0.5)
             optimizer.step()
             scheduler.step()
-    from thalweg.doctor._replay import Replay
+    from thalweg.doctor._proof._replay import Replay
 
     pairs = Replay(run.recording).recorded()
     assert len(pairs) == 20

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from benchmarks.doctor.cases import Case
 
-from thalweg.doctor._score import score
+from thalweg.doctor._proof._score import score
 
 
 def thalweg(case: Case, seconds: float) -> dict[str, Any]:

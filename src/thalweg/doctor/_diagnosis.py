@@ -14,11 +14,11 @@ from torch import nn
 from thalweg.core import Answer, Chart, RunError, render
 from thalweg.doctor._causes import CAUSES
 from thalweg.doctor._finding import Finding
-from thalweg.doctor._prove import prove
+from thalweg.doctor._proof._prove import prove
 from thalweg.doctor._ranking import ranked
+from thalweg.doctor._record._watch import SHARE, Recorder
 from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_line
 from thalweg.doctor._view import View
-from thalweg.doctor._watch import SHARE, Recorder
 
 _WIDTH = 100
 #: findings that are told in full

@@ -12,9 +12,9 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError
-from thalweg.doctor._calls import after_closure
 from thalweg.doctor._diagnosis import Diagnosis, Watch
-from thalweg.doctor._watch import SHARE
+from thalweg.doctor._record._calls import after_closure
+from thalweg.doctor._record._watch import SHARE
 
 Found = Callable[[nn.Module, torch.optim.Optimizer, tuple[Any, ...], dict[str, Any]], Callable[[], object]]
 

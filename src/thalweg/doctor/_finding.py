@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thalweg.core import PairedDifference
-from thalweg.doctor._replay import Change
-from thalweg.doctor._score import Measure
+from thalweg.doctor._proof._replay import Change
+from thalweg.doctor._proof._score import Measure
 from thalweg.doctor._view import View
 
 

@@ -18,14 +18,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.core import RunError, check_number
-from thalweg.doctor._batch import Batch
-from thalweg.doctor._calls import intercept
-from thalweg.doctor._device import kept_random
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._finding import Remedy, Verdict
-from thalweg.doctor._prove import score_name, scored, verdict_of, worst_score
-from thalweg.doctor._replay import UNCHANGED, Change
-from thalweg.doctor._score import Measure
+from thalweg.doctor._proof._prove import score_name, scored, verdict_of, worst_score
+from thalweg.doctor._proof._replay import UNCHANGED, Change
+from thalweg.doctor._proof._score import Measure
+from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._calls import intercept
+from thalweg.doctor._record._device import kept_random
 from thalweg.doctor._script import watch_script
 from thalweg.doctor._view import View
 

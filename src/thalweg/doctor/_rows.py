@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from thalweg.doctor._batch import Batch
+from thalweg.doctor._record._batch import Batch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import torch
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
 from thalweg.doctor._finder import Finder, Found
-from thalweg.doctor._watch import SHARE
+from thalweg.doctor._record._watch import SHARE
 
 
 def watch_script(

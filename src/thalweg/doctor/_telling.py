@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.core import Answer, Chart, Series, Table, known
 from thalweg.doctor._finding import CAUSES, Finding, Verdict
-from thalweg.doctor._recording import ParamStats, Recording
+from thalweg.doctor._record._recording import ParamStats, Recording
 from thalweg.doctor._view import View
 
 #: points of a curve, and lines of a chart

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from thalweg.doctor._batch import Batch, logits_of
-from thalweg.doctor._device import kept_random
-from thalweg.doctor._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
+from thalweg.doctor._proof._replay import Replay
+from thalweg.doctor._proof._score import FITTED, Kind, to_labels
+from thalweg.doctor._record._batch import Batch, logits_of
+from thalweg.doctor._record._device import kept_random
+from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
+from thalweg.doctor._record._state import State
 from thalweg.doctor._reference import Reference, reference
-from thalweg.doctor._replay import Replay
 from thalweg.doctor._rows import Rows, rows_of
-from thalweg.doctor._score import FITTED, Kind, to_labels
-from thalweg.doctor._state import State
 
 #: rows of recorded batches that are looked at together
 _ROWS = 4096

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._proof._replay import Change, ModelChange
 from thalweg.doctor._view import View
 
 #: by how much the loss of the evaluation rose since it was least, and the share of steps since then

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from thalweg.core import RunError
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._proof._replay import Change, ModelChange
+from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._view import View
 
 #: standard deviations above 0 from which a unit is on for all rows, and the share of such units in a layer

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._causes._hidden import steepest
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change
+from thalweg.doctor._proof._replay import Change
+from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._rows import Rows
 from thalweg.doctor._view import View
 

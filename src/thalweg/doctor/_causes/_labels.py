@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
+from thalweg.doctor._proof._replay import Change, Criterion
+from thalweg.doctor._proof._score import to_labels
+from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._reference import FEWEST, rank_correlation
-from thalweg.doctor._replay import Change, Criterion
 from thalweg.doctor._rows import keys_of
-from thalweg.doctor._score import to_labels
 from thalweg.doctor._view import View
 
 #: a relation of inputs and targets that is surely below this is none

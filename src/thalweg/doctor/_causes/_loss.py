@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from thalweg.doctor._batch import with_logits
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, Criterion, ModelChange
-from thalweg.doctor._score import HIDDEN, to_labels
+from thalweg.doctor._proof._replay import Change, Criterion, ModelChange
+from thalweg.doctor._proof._score import HIDDEN, to_labels
+from thalweg.doctor._record._batch import with_logits
 from thalweg.doctor._view import View
 
 #: root mean square of targets beyond which a network that begins near 0 has far to go

@@ -12,7 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from thalweg.doctor._causes._batches import merged
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._proof._replay import Change, ModelChange
 from thalweg.doctor._view import View
 
 _SMALL_BATCH = 4

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, OptimizerChange
+from thalweg.doctor._proof._replay import Change, OptimizerChange
 from thalweg.doctor._view import View
 
 #: along its own direction a step is too long where the least loss lies before this share of it

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._causes._tuning import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._recording import LayerStats
-from thalweg.doctor._replay import Change, ModelChange
+from thalweg.doctor._proof._replay import Change, ModelChange
+from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._recording import LayerStats
 from thalweg.doctor._view import View
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)

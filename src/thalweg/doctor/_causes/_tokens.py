@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change
+from thalweg.doctor._proof._replay import Change
+from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._view import View
 
 #: share of the rows in which what is told holds

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._replay import Change, Criterion, ModelChange
+from thalweg.doctor._proof._replay import Change, Criterion, ModelChange
 from thalweg.doctor._view import View
 
 #: matrices of which the spectrum is looked at, and the largest singular value over that of drawn numbers

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from thalweg.core import InputError, check_choice, check_number, nearest
-from thalweg.doctor._device import kept_random
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._gallery._code import code_of, difference
 from thalweg.doctor._gallery._faults import FAULTS
 from thalweg.doctor._gallery._healthy import DATA, MODELS, healthy
 from thalweg.doctor._gallery._loop import Loop
 from thalweg.doctor._gallery._words import FAULT_GROUPS, LOOKS
-from thalweg.doctor._score import to_labels
+from thalweg.doctor._proof._score import to_labels
+from thalweg.doctor._record._device import kept_random
 from thalweg.doctor._view import View
 
 #: of the exercises that are drawn, the share without a fault

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.doctor._device import RandomState, device_of
+from thalweg.doctor._record._device import RandomState, device_of
 
 
 @dataclass(frozen=True, kw_only=True)

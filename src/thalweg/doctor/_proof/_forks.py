@@ -14,10 +14,10 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from thalweg.doctor._batch import Batch
-from thalweg.doctor._device import device_of, draw_from, kept_random
-from thalweg.doctor._replay import Change, Criterion, Replay
-from thalweg.doctor._state import State, copy_loop
+from thalweg.doctor._proof._replay import Change, Criterion, Replay
+from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._device import device_of, draw_from, kept_random
+from thalweg.doctor._record._state import State, copy_loop
 
 Loop = tuple[nn.Module, torch.optim.Optimizer]
 Score = Callable[[nn.Module], float]

@@ -16,11 +16,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.core import RunError
-from thalweg.doctor._batch import Batch, logits_of, own_loss
-from thalweg.doctor._device import device_of, kept_random
-from thalweg.doctor._head import apply_head
-from thalweg.doctor._recording import LossCall, Pass, Recording
-from thalweg.doctor._state import State, copy_loop, restore
+from thalweg.doctor._record._batch import Batch, logits_of, own_loss
+from thalweg.doctor._record._device import device_of, kept_random
+from thalweg.doctor._record._head import apply_head
+from thalweg.doctor._record._recording import LossCall, Pass, Recording
+from thalweg.doctor._record._state import State, copy_loop, restore
 
 Criterion = Callable[[torch.Tensor, Any], torch.Tensor]
 OptimizerChange = Callable[[torch.optim.Optimizer, nn.Module], torch.optim.Optimizer]

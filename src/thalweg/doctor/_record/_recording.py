@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.doctor._batch import tensors_of
-from thalweg.doctor._device import RandomState
-from thalweg.doctor._state import State
+from thalweg.doctor._record._batch import tensors_of
+from thalweg.doctor._record._device import RandomState
+from thalweg.doctor._record._state import State
 
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8

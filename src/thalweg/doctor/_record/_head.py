@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from thalweg.doctor._recording import LossCall
+from thalweg.doctor._record._recording import LossCall
 
 #: nodes of the graph -> the operation, where it is one that a head may have
 _KNOWN = {

@@ -11,7 +11,7 @@ from weakref import ref
 import torch
 from torch import nn
 
-from thalweg.doctor._recording import LayerStats, ParamStats, Probe
+from thalweg.doctor._record._recording import LayerStats, ParamStats, Probe
 from thalweg.models import is_activation
 
 #: moments are of the first rows that hold so many numbers, and of so many rows at least

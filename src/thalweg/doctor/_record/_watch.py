@@ -18,14 +18,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.doctor._batch import logits_of, own_loss
-from thalweg.doctor._calls import after_closure, intercept
-from thalweg.doctor._device import RandomState, device_of
-from thalweg.doctor._head import head_between, last_operations, loss_in_graph
-from thalweg.doctor._layers import LayerProbe, gradient_norms
-from thalweg.doctor._losses import LOSSES, SeenCall, unit_of
-from thalweg.doctor._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
-from thalweg.doctor._state import state_of
+from thalweg.doctor._record._batch import logits_of, own_loss
+from thalweg.doctor._record._calls import after_closure, intercept
+from thalweg.doctor._record._device import RandomState, device_of
+from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph
+from thalweg.doctor._record._layers import LayerProbe, gradient_norms
+from thalweg.doctor._record._losses import LOSSES, SeenCall, unit_of
+from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
+from thalweg.doctor._record._state import state_of
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 #: share of the time that statistics may take, and of that the part for copies of the state

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from thalweg.core import check_number, sign_flip_difference
-from thalweg.doctor._batch import Batch
 from thalweg.doctor._finding import Finding, Remedy, Verdict
-from thalweg.doctor._forks import Fork, run_forks
-from thalweg.doctor._replay import UNCHANGED, Change
-from thalweg.doctor._score import Measure, score
-from thalweg.doctor._state import State
+from thalweg.doctor._proof._forks import Fork, run_forks
+from thalweg.doctor._proof._replay import UNCHANGED, Change
+from thalweg.doctor._proof._score import Measure, score
+from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._state import State
 from thalweg.doctor._view import View
 
 #: findings that are proved, and remedies of each that are tried

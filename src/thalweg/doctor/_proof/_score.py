@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from thalweg.doctor._batch import Batch, logits_of
+from thalweg.doctor._record._batch import Batch, logits_of
 
 #: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
 FITTED, HIDDEN = "fitted to 0 and 1", "logits behind a sigmoid"
