@@ -50,3 +50,5 @@ from ._scores import score_members as score_members
 from ._session import Session as Session
 from ._sizes import model_size as model_size
 from ._sizes import step_cost as step_cost
+from ._watching import MemberProbe as MemberProbe
+from ._watching import Watching as Watching

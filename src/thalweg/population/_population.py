@@ -15,6 +15,7 @@ from thalweg.population._contract import Pace, Program, Snapshot
 from thalweg.population._control import Control
 from thalweg.population._kernel_program import kernel_losses
 from thalweg.population._planner import Plan, check_members
+from thalweg.population._watching import MemberProbe, Watching
 from thalweg.recipes import Member, Recipe
 from thalweg.tasks import Task, evaluate_metric
 
@@ -67,6 +68,7 @@ class _Progress:
     best: Snapshot | None = None
     stopped_at: int = -1
     released: bool = False
+    probes: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Population:
@@ -76,6 +78,7 @@ class Population:
         task: What is optimised.
         members: Recipe, seed and start of each.
         plan: How they run.
+        watching: When they are looked at; None is never.
 
     Raises:
         InputError: where a recipe does not fit the task.
@@ -89,10 +92,13 @@ class Population:
         [1, 2]
     """
 
-    def __init__(self, task: Task, members: Sequence[Member], plan: Plan | None = None) -> None:
+    def __init__(
+        self, task: Task, members: Sequence[Member], plan: Plan | None = None, *, watching: Watching | None = None
+    ) -> None:
         self.task = task
         self.members = list(members)
         self.plan = plan or Plan()
+        self.watching = watching
         self.history: list[Record] = []
         self._records: dict[int, list[Record]] = {}
         check_members(task, self.members)
@@ -185,6 +191,8 @@ class Population:
         program = self.programs[cohort]
         leader = program.members[lead].recipe
         structure, width = program.structure(leader), program.side_by_side(leader, self.plan)
+        if self.watching is not None:
+            self._look([n for n in waiting if self._place[n][0] == cohort and not self._progress[n].probes])
         num_steps = np.zeros(len(program.members), np.int64)
         lr_scale = np.ones(len(program.members))
         stops: dict[int, int] = {}
@@ -220,13 +228,30 @@ class Population:
                 self._settle(number)
             elif self.step(number) == stop:
                 arrived.append(number)
-        self.evaluate(arrived)
+        self._arrive(arrived, targets)
         return done
 
     def _next_stop(self, number: int, target: int) -> int:
-        """Returns the step at which a member is evaluated next, after the one where it stands."""
-        stride = epochs_between(self.members[number].recipe) * self.pace(number).steps_per_epoch
-        return min((self.step(number) // stride + 1) * stride, target)
+        """Returns the step at which a member is evaluated or looked at next, after the one where it stands."""
+        step, stride = self.step(number), self._stride(number)
+        stop = min((step // stride + 1) * stride, target)
+        return stop if self.watching is None else min(stop, self.watching.next_look(step))
+
+    def _stride(self, number: int) -> int:
+        return epochs_between(self.members[number].recipe) * self.pace(number).steps_per_epoch
+
+    def _arrive(self, arrived: list[int], targets: dict[int, int]) -> None:
+        """Looks at members where they stopped for it, then evaluates those that stopped for that."""
+        if self.watching is not None:
+            powers = {n: self.watching.next_look(self.step(n) - 1) for n in arrived}
+            self._look([n for n in arrived if self.step(n) in (powers[n], targets[n])])
+        self.evaluate([n for n in arrived if self.step(n) % self._stride(n) == 0 or self.step(n) == targets[n]])
+
+    def _look(self, which: list[int]) -> None:
+        assert self.watching is not None
+        if which:
+            for number, probe in zip(which, self.watching.look(self, which), strict=True):
+                self._progress[number].probes.append(asdict(probe))
 
     def evaluate(self, arrived: Sequence[int]) -> None:
         """Adds a record of each of these members, with loss and score on the validation rows."""
@@ -345,6 +370,10 @@ class Population:
                 self.programs[cohort].release(local)
                 progress.released, progress.best = True, None
 
+    def probes(self, number: int) -> list[MemberProbe]:
+        """Returns what was seen of a member, in the order of its steps."""
+        return [MemberProbe(**probe) for probe in self._progress[number].probes]
+
     def last_record(self, number: int, *, epochs: int | None = None) -> Record | None:
         """Returns the latest evaluation of a member (within so many epochs), or None before the first."""
         records = self._records.get(number, [])
@@ -370,7 +399,7 @@ class Population:
         """Returns what the run loop knows about a member, as plain data; `restore_member` takes it."""
         progress = self._progress[number]
         about = {f.name: getattr(progress, f.name) for f in fields(progress) if f.name != "best"}
-        about["losses"] = progress.losses.tolist()
+        about["losses"], about["probes"] = progress.losses.tolist(), list(progress.probes)
         return {**about, "step": self.step(number), "diverged_at": self.diverged_at(number)}
 
     def best_snapshot(self, number: int) -> Snapshot | None:
@@ -379,6 +408,7 @@ class Population:
 
     def restore_member(self, number: int, about: dict[str, Any], state: Snapshot | None, best: Snapshot | None) -> None:
         """Sets a member to what `progress_json` and `snapshot` said of it; without a state it stays at its start."""
+        about = {"probes": [], **about}  # of a run that was begun before members were looked at
         progress = _Progress(**{f.name: about[f.name] for f in fields(_Progress) if f.name != "best"})
         progress.losses = array("d", about["losses"])
         progress.best = best

@@ -10,6 +10,7 @@ from thalweg.population._control import Control
 from thalweg.population._kernel_cache import is_compiled
 from thalweg.population._planner import Plan
 from thalweg.population._population import Population, Record
+from thalweg.population._watching import Watching
 from thalweg.recipes import Member
 from thalweg.store import RunFolder
 from thalweg.tasks import Task
@@ -37,7 +38,13 @@ class Session:
         self._said: set[str] = set()
 
     def open(
-        self, name: str, members: Sequence[Member], plan: Plan | None = None, *, task: Task | None = None
+        self,
+        name: str,
+        members: Sequence[Member],
+        plan: Plan | None = None,
+        *,
+        task: Task | None = None,
+        watching: Watching | None = None,
     ) -> Population:
         """Returns a population under a name, where the run knows it in the state it had.
 
@@ -46,8 +53,9 @@ class Session:
             members: What trains.
             plan: How, in place of the run's.
             task: On what, in place of the run's: the same data in another form.
+            watching: When members are looked at; None is never.
         """
-        population = Population(task or self.task, members, plan or self.plan)
+        population = Population(task or self.task, members, plan or self.plan, watching=watching)
         self.populations[name] = population
         if "kernel" in population.reasons and not is_compiled():
             self._note("Compiling the kernel, once for this machine and version: about a minute.")

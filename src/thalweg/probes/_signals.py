@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from thalweg.models import is_activation
+from thalweg.models import Maxout, is_activation
 from thalweg.tasks import per_example
 
 #: a slope counts as saturated below this share of the steepest one that the layer shows on the batch
 SATURATED = 0.05
+#: activations of a network that is deep enough for gradients to vanish in it: four layers with weights
+_DEEP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,24 @@ class LayerSignals:
     gradient: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchSignals:
+    """What one batch tells of the health of a network.
+
+    Args:
+        loss: Mean over the rows.
+        dead: Largest share of dead units of a layer, as `LayerSignals` counts them; 0 where no layer can have any.
+        saturated: Largest share of slopes below 5% of the steepest possible one, of squashing layers; 0 without any.
+        first_to_last: RMS gradient of the first activation's outputs over that of the last one's; None with fewer than
+            three activations, or where no gradient arrives at the last.
+    """
+
+    loss: float
+    dead: float
+    saturated: float
+    first_to_last: float | None
+
+
 def layer_signals(
     module: nn.Module,
     tensors: Mapping[str, np.ndarray],
@@ -68,31 +88,113 @@ def layer_signals(
         loss: A key of `LOSSES`.
         training: Whether norms look at the batch, as they do in a training step. Dropout is off either way.
     """
-    module = loaded(module, tensors)
-    module.train(training)
-    for part in module.modules():
-        if type(part).__name__.endswith("Dropout"):
-            part.eval()
-    seen: list[tuple[str, nn.Module, torch.Tensor, torch.Tensor]] = []
+    with _Hooks(loaded(module, tensors), training=training) as hooks:
+        _, seen = hooks.call(x, y, loss)
+        gradients = hooks.gradients(range(len(seen)))
+    return [_describe(s.name, s.part, s.z.detach(), s.a.detach(), g) for s, g in zip(seen, gradients, strict=True)]
 
-    def note(name: str, part: nn.Module):
+
+class BatchProbe:
+    """Takes `BatchSignals` of many states of one network on one batch: what does not change is made ready once.
+
+    Args:
+        module: The network; its parameters are written over.
+        x: (n, ...) rows. y: their targets.
+        loss: A key of `LOSSES`.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+        >>> probe = BatchProbe(network, np.ones((3, 2)), np.zeros((3, 1)), "mse")
+        >>> weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
+        >>> weights["0.weight"], weights["0.bias"] = np.zeros((4, 2), np.float32), -np.ones(4, np.float32)
+        >>> probe(weights).dead
+        1.0
+    """
+
+    def __init__(self, module: nn.Module, x: np.ndarray, y: np.ndarray, loss: str) -> None:
+        self._hooks = _Hooks(module, training=True)
+        self._places = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        self._data = x, y, loss
+
+    def __call__(self, tensors: Mapping[str, np.ndarray]) -> BatchSignals:
+        """Returns the signals of a state: parameters and buffers by name, in the precision of the network."""
+        with torch.no_grad():
+            for name, value in tensors.items():
+                self._places[name].copy_(torch.from_numpy(np.asarray(value)))
+        losses, seen = self._hooks.call(*self._data)
+        dead, saturated = 0.0, 0.0
+        for each in seen:
+            slopes = _slopes(each.part, each.z.detach())
+            if each.steepest is None:
+                dead = max(dead, float(_dead(slopes, each.a).double().mean()))
+            else:
+                flat = slopes < SATURATED * each.steepest
+                saturated = max(saturated, int(flat.count_nonzero()) / flat.numel())
+        ratio = None
+        if len(seen) >= _DEEP:
+            first, last = (_rms(g) for g in self._hooks.gradients([0, -1]))
+            ratio = first / last if last > 0 else None
+        return BatchSignals(loss=float(losses.detach().mean()), dead=dead, saturated=saturated, first_to_last=ratio)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    name: str
+    part: nn.Module
+    steepest: float | None
+    z: torch.Tensor
+    a: torch.Tensor
+
+
+class _Hooks:
+    """Notes what passes through the activations of a network whenever it is called. Dropout is off."""
+
+    def __init__(self, module: nn.Module, *, training: bool) -> None:
+        self._module = module.train(training)
+        for part in module.modules():
+            if type(part).__name__.endswith("Dropout"):
+                part.eval()
+        self._seen: list[_Seen] = []
+        self._losses = torch.empty(0)
+        parts = [(name, part) for name, part in module.named_modules() if is_activation(part)]
+        self._hooks = [part.register_forward_hook(self._note(name, part)) for name, part in parts]
+
+    def __enter__(self) -> _Hooks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _note(self, name: str, part: nn.Module) -> Callable[..., None]:
+        steepest = _steepest_of_squashing(part)
+
         def hook(_module: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-            out.retain_grad()
-            seen.append((name, part, given[0], out))
+            self._seen.append(_Seen(name, part, steepest, given[0], out))
 
         return hook
 
-    hooks = [p.register_forward_hook(note(name, p)) for name, p in module.named_modules() if is_activation(p)]
-    try:
-        dtype = next(module.parameters()).dtype
+    def call(self, x: np.ndarray, y: np.ndarray, loss: str) -> tuple[torch.Tensor, list[_Seen]]:
+        """Returns the losses of the rows, (n,), and what was seen, in the order of the calls."""
+        self._seen = []
+        dtype = next(self._module.parameters()).dtype
         target = torch.as_tensor(y)
-        out = module(torch.as_tensor(x).to(dtype))
-        losses = per_example(loss, out, target.to(dtype) if target.is_floating_point() else target)
-        losses.sum().backward()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [_describe(name, part, z.detach(), a.detach(), a.grad) for name, part, z, a in seen]
+        out = self._module(torch.as_tensor(x).to(dtype))
+        self._losses = per_example(loss, out, target.to(dtype) if target.is_floating_point() else target)
+        return self._losses, self._seen
+
+    def gradients(self, which: Sequence[int]) -> list[torch.Tensor | None]:
+        """Returns the gradients of the summed loss with respect to the outputs of activations; None where none comes.
+
+        Args:
+            which: Places of the activations in what was seen.
+        """
+        outs = [self._seen[k].a for k in which]
+        reached = [out for out in outs if out.requires_grad]
+        if not reached or not self._losses.requires_grad:
+            return [None] * len(outs)
+        found = iter(torch.autograd.grad(self._losses.sum(), reached, allow_unused=True))
+        return [next(found) if out.requires_grad else None for out in outs]
 
 
 def loaded(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> nn.Module:
@@ -111,12 +213,7 @@ def _describe(
     by_unit = a.transpose(0, 1).reshape(units, -1)
     rms = by_unit.square().mean(1).sqrt()
     off_centre = torch.where(rms > 0, by_unit.mean(1).abs() / rms.clamp_min(1e-300), torch.zeros_like(rms)).mean()
-    probe = z.clone().requires_grad_(True)
-    with torch.enable_grad():
-        (slopes,) = torch.autograd.grad(part(probe).sum(), probe)
-    slopes = slopes.abs()
-    # of maxout, the pieces of a unit lie side by side: it is dead where none of them has a slope
-    unit_slopes = slopes.transpose(0, 1).reshape(units, -1)
+    slopes = _slopes(part, z)
     steepest = slopes.max()
     shown = slopes[slopes > 0] if z.shape != a.shape else slopes
     return LayerSignals(
@@ -127,8 +224,36 @@ def _describe(
         mean_out=float(a.mean()),
         var_out=float(a.var(correction=0)),
         off_centre=float(off_centre),
-        dead_units=tuple((unit_slopes == 0).all(1).nonzero()[:, 0].tolist()),
+        dead_units=tuple(_dead(slopes, a).nonzero()[:, 0].tolist()),
         saturated=float((shown < SATURATED * steepest).double().mean()) if steepest > 0 else 1.0,
         slope=float(shown.mean()) if shown.numel() else 0.0,
-        gradient=0.0 if gradient is None else float(gradient.square().mean().sqrt()),
+        gradient=_rms(gradient),
     )
+
+
+def _rms(values: torch.Tensor | None) -> float:
+    return 0.0 if values is None else float(values.square().mean().sqrt())
+
+
+def _slopes(part: nn.Module, z: torch.Tensor) -> torch.Tensor:
+    """Returns |da/dz| at every input of an activation."""
+    probe = z.clone().requires_grad_(True)
+    with torch.enable_grad():
+        # `forward` itself, as a call would be noted by the hooks
+        (slopes,) = torch.autograd.grad(part.forward(probe).sum(), probe)
+    return slopes.abs()
+
+
+def _dead(slopes: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Returns which units have slope 0 on every row, (units,)."""
+    # of maxout, the pieces of a unit lie side by side: it is dead where none of them has a slope
+    return (slopes.transpose(0, 1).reshape(a.shape[1], -1) == 0).all(1)
+
+
+def _steepest_of_squashing(part: nn.Module) -> float | None:
+    """Returns the steepest slope of an activation that is flat at both ends; None for any other one."""
+    if isinstance(part, nn.PReLU | Maxout):  # they need inputs of a shape, and are not flat
+        return None
+    slopes = _slopes(part, torch.linspace(-30.0, 30.0, 601)[:, None])
+    steepest = float(slopes.max())
+    return steepest if max(float(slopes[0]), float(slopes[-1])) < SATURATED * steepest else None
