@@ -111,4 +111,5 @@ def test_looks_are_counted():
     firsts = [first_look(task, few, others=others) for others in np.geomspace(0.1, 1e4, 30)]
     assert firsts == sorted(firsts, reverse=True)
     big = Recipe(widths=(2048, 2048), batch_size=60)
-    assert first_look(task, [Stretch(big, 100, 0, 40)]) < first_look(task, few)
+    longer = [Stretch(each, 100, 0, 4000) for each in (recipe, big)]
+    assert first_look(task, longer[1:]) < first_look(task, longer[:1])

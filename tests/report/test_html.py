@@ -106,7 +106,7 @@ def test_how_it_was_chosen_is_told(tuned):
 
 def test_diverged_members_are_listed(tuned):
     own = _own(tune_html(tuned))
-    rows = own.split("Members that diverged</h2>")[1].split("</table>")[0]
+    rows = own.split("members that diverged</summary>")[1].split("</table>")[0]
     assert rows.count("<tr>") == 1 + len(tuned.tuning.diverged)
     assert "1e+30" in rows
 

@@ -21,7 +21,7 @@ def test_tune_says_the_answer_with_its_evidence(tuned):
     assert "one new run" in text
     assert "3 fresh seeds" in text
     assert "4 of the 20 screened recipes diverged" in text
-    assert "at lr 1e+30" in text
+    assert "all of them among the 4 with lr = 1e+30" in " ".join(text.split())
     for effect in tuned.tuning.effects:
         assert effect.sentence[:30] in " ".join(text.split())
     assert len(text.splitlines()) <= 60

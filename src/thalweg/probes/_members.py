@@ -18,7 +18,7 @@ ROWS = 64
 #: looks may take this share of what is counted for a whole run
 _SHARE = 0.02
 #: seconds that are counted: of a look and of a step beside their arithmetic, and of an operation
-_LOOK, _STEP, _OPERATION = 5e-4, 5e-6, 1e-11
+_LOOK, _STEP, _OPERATION = 8e-4, 5e-6, 1e-11
 
 
 class Stretch(NamedTuple):

@@ -121,7 +121,8 @@ class BatchProbe:
         with torch.no_grad():
             for name, value in tensors.items():
                 self._places[name].copy_(torch.from_numpy(np.asarray(value)))
-        losses, seen = self._hooks.call(*self._data)
+        with torch.set_grad_enabled(self._hooks.num >= _DEEP):
+            losses, seen = self._hooks.call(*self._data)
         dead, saturated = 0.0, 0.0
         for each in seen:
             slopes = _slopes(each.part, each.z.detach())
@@ -131,7 +132,7 @@ class BatchProbe:
                 flat = slopes < SATURATED * each.steepest
                 saturated = max(saturated, int(flat.count_nonzero()) / flat.numel())
         ratio = None
-        if len(seen) >= _DEEP:
+        if self._hooks.num >= _DEEP and len(seen) >= _DEEP:
             first, last = (_rms(g) for g in self._hooks.gradients([0, -1]))
             ratio = first / last if last > 0 else None
         return BatchSignals(loss=float(losses.detach().mean()), dead=dead, saturated=saturated, first_to_last=ratio)
@@ -158,6 +159,11 @@ class _Hooks:
         self._losses = torch.empty(0)
         parts = [(name, part) for name, part in module.named_modules() if is_activation(part)]
         self._hooks = [part.register_forward_hook(self._note(name, part)) for name, part in parts]
+
+    @property
+    def num(self) -> int:
+        """Activations of the network."""
+        return len(self._hooks)
 
     def __enter__(self) -> _Hooks:
         return self

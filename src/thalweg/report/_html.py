@@ -17,7 +17,6 @@ from thalweg.report._words import (
     by_importance,
     compare_runner_up,
     count,
-    describe_diverged,
     doctor_words,
     effect_unit,
     interval_rows,
@@ -25,6 +24,8 @@ from thalweg.report._words import (
     metric_line,
     missing_part,
     read_fields,
+    screening_words,
+    seed_words,
     show_device,
     show_range,
     show_score,
@@ -32,6 +33,7 @@ from thalweg.report._words import (
     shown_fields,
     steps_of,
     toml_value,
+    where_diverged,
 )
 from thalweg.search import Tuning
 from thalweg.workflows import StudyResult, TrainResult, TuneResult
@@ -68,8 +70,8 @@ def tune_html(result: TuneResult) -> str:
         _mattered_part(found, drawn, task.metric),
         _screening_part(found, drawn, task.metric, result),
         _curves_part(drawn, "of the recommended recipe on the confirmation seeds"),
-        _diverged_part(found),
         _doctor_part(result),
+        _fates_part(found),
         _how_part(result, _tune_how(result)),
     ]
     return document(f"{task.name}: which recipe to use", "".join(body), drawn)
@@ -99,6 +101,9 @@ def train_html(result: TrainResult) -> str:
     if result.diverged:
         rows = [[str(seed), f"{step:,}"] for seed, step in result.diverged.items()]
         parts.append(f"<h2>Seeds that diverged</h2>{card(table(['seed', 'step'], rows))}")
+    told = seed_words(result)
+    if told:
+        parts.append(f"<h2>What became of the seeds</h2>{card(items(told), kind='warn')}")
     parts.append(_doctor_part(result))
     how = [
         ("seeds", ", ".join(str(s) for s in result.seeds)),
@@ -207,9 +212,7 @@ def _mattered_part(found: Tuning, drawn: dict[str, Any], metric: str) -> str:
         return ""
     cards = []
     for effect in by_importance(found.effects):
-        told = [effect.sentence]
-        if effect.diverges:
-            told.append(f"Where it diverged: {effect.diverges}.")
+        told = [effect.sentence, *where_diverged(found, effect)]
         if effect.note:
             told.append(effect.note)
         text = f"<h3><code>{escape(effect.axis)}</code></h3><p>{escape(' '.join(told))}</p>"
@@ -248,18 +251,32 @@ def _curves_part(drawn: dict[str, Any], of: str) -> str:
     return f'<h2>Learning curves</h2><div class="two">{loss}{score}</div>'
 
 
-def _diverged_part(found: Tuning) -> str:
-    text = f"<p>{escape(describe_diverged(found))}</p>"
+def _fates_part(found: Tuning) -> str:
+    told = card(items(screening_words(found)))
+    named = [fate for fate in found.fates if fate.split is not None]
+    if named:
+        rows = []
+        for fate in named:
+            assert fate.split is not None
+            sides = [f"{some:,} of {num:,}" for some, num in (fate.split.inside, fate.split.outside)]
+            condition = f"<code>{escape(fate.split.condition)}</code>"
+            rows.append([fate.symptom.replace("_", " "), condition, *sides, f"{fate.split.p:.1g}"])
+        head = ["symptom", "goes with", "there", "elsewhere", "chance"]
+        note = "Chance: of a split as uneven, among all that were tried (Fisher's exact test, Bonferroni)."
+        told += card(table(head, rows), f'<p class="soft">{note}</p>')
+    return f"<h2>What became of the others</h2>{told}{_diverged_table(found)}"
+
+
+def _diverged_table(found: Tuning) -> str:
     if not found.diverged:
-        return f"<h2>Members that diverged</h2>{text}"
+        return ""
     shown = sorted(found.diverged, key=lambda d: d.step)[:_MOST_DIVERGED]
     fields = list(shown[0].recipe)
     rows = [[str(d.member), f"{d.step:,}", *(escape(d.recipe[name]) for name in fields)] for d in shown]
     rest = len(found.diverged) - len(shown)
     more = f'<p class="soft">The first {len(shown)} by step; {rest} more are in result.json.</p>' if rest else ""
     body = table(["member", "step", *(escape(name) for name in fields)], rows)
-    listed = f"<details open><summary>{count(len(shown), 'member')}</summary>{body}{more}</details>"
-    return f"<h2>Members that diverged</h2>{text}{card(listed)}"
+    return card(f"<details open><summary>{count(len(shown), 'member')} that diverged</summary>{body}{more}</details>")
 
 
 def _tune_how(result: TuneResult) -> list[tuple[str, str]]:

@@ -14,7 +14,6 @@ from thalweg.report._words import (
     by_importance,
     compare_runner_up,
     count,
-    describe_diverged,
     doctor_words,
     effect_unit,
     interval_rows,
@@ -22,6 +21,8 @@ from thalweg.report._words import (
     metric_line,
     missing_part,
     read_fields,
+    screening_words,
+    seed_words,
     show_device,
     show_range,
     show_score,
@@ -29,6 +30,7 @@ from thalweg.report._words import (
     shown_fields,
     steps_of,
     toml_value,
+    where_diverged,
 )
 from thalweg.tasks import Task
 
@@ -65,14 +67,13 @@ def tune_text(result: TuneResult) -> str:
     if found.effects:
         lines += ["", f"What mattered ({effect_unit(metric, found.first_epochs)})"]
         for effect in by_importance(found.effects):
-            told = [effect.sentence]
-            if effect.diverges:
-                told.append(f"Where it diverged: {effect.diverges}.")
+            told = [effect.sentence, *where_diverged(found, effect)]
             if effect.note:
                 told.append(effect.note)
             lines += wrap(" ".join(told), "- ")
-    lines += ["", *wrap(describe_diverged(found), "")]
     lines += _doctor_lines(result)
+    lines += ["", "What became of the others"]
+    lines += [line for sentence in screening_words(found) for line in wrap(sentence, "- ")]
     lines += note_lines([*found.notes, *task.notes])
     steps = f"{count(found.size.steps, 'step')} over all members"
     lines += ["", *wrap(f"How: {steps}, {show_seconds(result.seconds)}, {show_device(result.plan)}.", "")]
@@ -100,6 +101,8 @@ def train_text(result: TrainResult) -> str:
         if len(result.diverged) < len(result.seeds):
             text += " Scores are of the other seeds."
         lines += ["", *wrap(text, "")]
+    told = seed_words(result)
+    lines += ["", *(line for sentence in told for line in wrap(sentence, ""))] if told else []
     lines += _doctor_lines(result)
     lines += note_lines(task.notes)
     lines += ["", f"How: {steps_of(task, recipe)}, {show_seconds(result.seconds)}, {show_device(result.plan)}."]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thalweg.core import Interval, format_together
 from thalweg.population import Pace, Plan, Scores
 from thalweg.recipes import Axis, Recipe, format_value
-from thalweg.search import AxisEffect
+from thalweg.search import AxisEffect, Fate, Tuning
 from thalweg.tasks import METRICS, Task
 
 if TYPE_CHECKING:
@@ -241,20 +241,68 @@ def compare_runner_up(found: Any, metric: str) -> str:
     return f"{text} They cannot be told apart; about {count(found.seeds_to_tell, 'seed')} would be needed."
 
 
-def describe_diverged(found: Any) -> str:
-    """Returns how many members of the screening diverged, when, and at which step sizes."""
-    if not found.diverged:
-        return f"None of the {len(found.screened)} screened recipes diverged."
-    steps = sorted({d.step for d in found.diverged})
-    shown = ", ".join(f"{s:,}" for s in steps[:3]) + (", ..." if len(steps) > 3 else "")
-    rates = [found.screened[d.member].lr for d in found.diverged]
-    low, high = min(rates), max(rates)
-    lr = f"lr {low:g}" if low == high else f"lr from {low:g} to {high:g}"
-    return (
-        f"{len(found.diverged)} of the {len(found.screened)} screened recipes diverged (their loss stopped "
-        f"being finite), first at step{'' if len(steps) == 1 else 's'} {shown}, at {lr}. They were stopped and have "
-        "no score."
-    )
+#: what members with a symptom have, after their number
+_FATES = {
+    "diverged": "diverged (the loss stopped being finite; stopped there, without a score)",
+    "dead_units": "have dead units (40% of a layer or more gets no gradient)",
+    "saturated": "are saturated (most slopes of a layer are below 5% of its steepest)",
+    "vanishing_gradients": "have vanishing gradients (the first layer gets less than 1/1000 of the last)",
+    "loss_rose": "ended with a higher training loss than they began with",
+    "hardly_moved": "hardly moved (their loss fell by less than 5% of what the best one's fell)",
+    "overfitting": "overfit (the validation loss rose by a quarter or more while the training loss fell)",
+}
+
+
+def fate_words(fates: Sequence[Fate], noun: str) -> list[str]:
+    """Returns what became of members, one sentence a symptom; that none diverged is said too.
+
+    Args:
+        fates: What was found.
+        noun: What the members are.
+
+    Example:
+        >>> fate_words([Fate(symptom="dead_units", members=(3, 4), of=10, since=64.0)], "seeds")
+        ['2 of the 10 seeds have dead units (40% of a layer or more gets no gradient), since step 64.']
+    """
+    return [_fate_sentence(fate, noun) for fate in fates]
+
+
+def _fate_sentence(fate: Fate, noun: str) -> str:
+    num = len(fate.members)
+    text = f"{num:,} of the {fate.of:,} {noun} {_FATES[fate.symptom]}"
+    if fate.since is not None:
+        word = "at" if fate.symptom == "diverged" else "since"
+        text += f", {word} step {fate.since:,.0f}{' (median)' if num > 2 else ''}"
+    split = fate.split
+    if split is None:
+        return f"{text}."
+    inside, all_inside = split.inside
+    which = "all of them" if inside == num else f"{inside:,} of these"
+    return f"{text}: {which} among the {all_inside:,} with {split.condition}."
+
+
+def screening_words(found: Tuning) -> list[str]:
+    """Returns what became of the screened recipes, in sentences, the last one on those that have no symptom."""
+    told = fate_words(found.fates, "screened recipes")
+    num = len(found.screened)
+    judged = found.fates[0].of if found.fates else num
+    rest = judged - sum(len(fate.members) for fate in found.fates)
+    if not any(fate.symptom == "diverged" for fate in found.fates):
+        told.insert(0, f"None of the {num:,} screened recipes diverged.")
+    if found.fates:
+        told.append(f"Of the other {rest:,} no such fault is known.")
+    return told
+
+
+def seed_words(result: TrainResult) -> list[str]:
+    """Returns what became of the seeds of a training, but for those that diverged, which are told by number."""
+    return fate_words([fate for fate in result.fates if fate.symptom != "diverged"], "seeds")
+
+
+def where_diverged(found: Tuning, effect: AxisEffect) -> list[str]:
+    """Returns where members diverged along an axis, in a sentence, unless their fate names that axis."""
+    named = {fate.split.axis for fate in found.fates if fate.symptom == "diverged" and fate.split is not None}
+    return [f"Where it diverged: {effect.diverges}."] if effect.diverges and effect.axis not in named else []
 
 
 def missing_part(result: Any) -> str:

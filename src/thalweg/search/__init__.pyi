@@ -2,10 +2,15 @@ from ._effects import AxisColumn as AxisColumn
 from ._effects import AxisEffect as AxisEffect
 from ._effects import LevelEffect as LevelEffect
 from ._effects import axis_effects as axis_effects
+from ._fates import SYMPTOMS as SYMPTOMS
+from ._fates import Fate as Fate
+from ._fates import find_fates as find_fates
 from ._forecast import SearchForecast as SearchForecast
 from ._forecast import Seconds as Seconds
 from ._forecast import forecast_search as forecast_search
 from ._size import Size as Size
+from ._splits import Split as Split
+from ._splits import find_split as find_split
 from ._stages import SAMPLE as SAMPLE
 from ._tune import Diverged as Diverged
 from ._tune import SearchPlan as SearchPlan

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thalweg.population import halving_rungs, split_brackets
-from thalweg.recipes import Axis
+from thalweg.population import Pace, Watching, halving_rungs, split_brackets
+from thalweg.probes import Stretch, counted_seconds, watch_members
+from thalweg.recipes import Axis, Recipe
+from thalweg.tasks import Task
 
 #: recipes that a search screens by default, by the model it starts from: in the kernel, and in any other program
 DEFAULT_SCREENED = {"linear": 324, "mlp": 324, "cnn": 81}
@@ -93,3 +95,31 @@ def search_stages(axes: Sequence[Axis], screened: int, epochs: int, seeds: int) 
         stages.append(Stage(name="choice", recipes=num, seeds=runs, first=0, last=epochs))
     stages.append(Stage(name="confirmation", recipes=min(2, screened), seeds=seeds, first=0, last=epochs))
     return stages
+
+
+def watch_screening(
+    task: Task, axes: Sequence[Axis], recipes: Sequence[Recipe], epochs: int, *, steps: int
+) -> Watching:
+    """Returns when the members of a screening are looked at, so that all looks are a small share of the search.
+
+    Args:
+        task: What is optimised.
+        axes: What varies.
+        recipes: What is screened.
+        epochs: The full length.
+        steps: Member-steps of the whole search.
+    """
+    paces = {recipe: Pace.of(recipe, len(task.train.rows)).steps_per_epoch for recipe in recipes}
+    # who survives is not known: every recipe is counted as the share of a member that goes on
+    rungs = [stage for stage in search_stages(axes, len(recipes), epochs, 2) if stage.name == "screening"]
+    together: dict[tuple[int, int], int] = {}
+    for rung in rungs:
+        together[rung.first, rung.last] = together.get((rung.first, rung.last), 0) + rung.recipes
+    stretches = [
+        Stretch(recipe, members / len(recipes), first * paces[recipe], last * paces[recipe])
+        for (first, last), members in together.items()
+        for recipe in recipes
+    ]
+    watched = sum(s.members * (s.last - s.first) for s in stretches)
+    per_step = sum(counted_seconds(task, recipe, 1.0) for recipe in recipes) / len(recipes)
+    return watch_members(task, stretches, others=max(0.0, steps - watched) * per_step)

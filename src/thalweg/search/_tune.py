@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from thalweg.population import (
 )
 from thalweg.recipes import Axis, Member, Recipe, format_value, sample_recipes
 from thalweg.search._effects import AxisColumn, AxisEffect, axis_effects
+from thalweg.search._fates import Fate, find_fates
 from thalweg.search._forecast import forecast_search
 from thalweg.search._size import Size, size_search
 from thalweg.search._stages import (
@@ -43,6 +45,7 @@ from thalweg.search._stages import (
     bracket_finalists,
     choice_heats,
     search_stages,
+    watch_screening,
 )
 from thalweg.tasks import METRICS, Task
 
@@ -76,6 +79,7 @@ class Tuning:
         first_epochs: Length of the first rung.
         effects: What mattered, one for each axis, from the first rung.
         diverged: Members of the screening that diverged.
+        fates: What became of the members of the screening, by symptom.
         recommended: The recipe.
         screening_score: Its validation score in the screening: the one that made it win, so it flatters.
         validation: On fresh seeds.
@@ -95,6 +99,7 @@ class Tuning:
     diverged: tuple[Diverged, ...]
     recommended: Recipe
     screening_score: float
+    fates: tuple[Fate, ...] = ()
     validation: Scores | None = None
     test: Scores | None = None
     runner_up: Recipe | None = None
@@ -195,9 +200,10 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
     higher = METRICS[session.task.metric].higher_is_better
     recipes = sample_recipes(base, axes, size.screened, seed)
 
-    screening = session.open("screening", [Member(recipe=recipe, seed=seed) for recipe in recipes])
-    brackets = split_brackets(len(recipes), size=BRACKET)
     longest = max(recipe.epochs for recipe in recipes)
+    watching = watch_screening(session.task, axes, recipes, longest, steps=size.steps)
+    screening = session.open("screening", [Member(recipe=r, seed=seed) for r in recipes], watching=watching)
+    brackets = split_brackets(len(recipes), size=BRACKET)
     per_bracket = bracket_finalists(axes, brackets[0])
     first_rung = halving_rungs(len(brackets[0]), longest, finalists=per_bracket)[0].epochs
     survivors = run_halving(session, "screening", brackets, longest, finalists=per_bracket, higher_is_better=higher)
@@ -214,6 +220,7 @@ def search(session: Session, base: Recipe, axes: Sequence[Axis], *, size: Size, 
         first_epochs=first_rung,
         effects=tuple(_effects(axes, screening, first, higher)),
         diverged=tuple(_diverged(screening, axes)),
+        fates=find_fates(screening, _columns(axes), [_values(axes, recipe) for recipe in recipes]),
         recommended=recipes[ranked[0]],
         screening_score=last.validation_score if last is not None else float("nan"),
     )
@@ -251,7 +258,16 @@ def _first_scores(population: Population, epochs: int) -> dict[int, float]:
 def _effects(
     axes: Sequence[Axis], population: Population, first: dict[int, float], higher_is_better: bool
 ) -> list[AxisEffect]:
-    columns = [
+    values = [_values(axes, population.members[n].recipe) for n in first]
+    diverged = [_lost_at(population, n) if math.isnan(score) else None for n, score in first.items()]
+    metric = population.task.metric
+    return axis_effects(
+        _columns(axes), values, list(first.values()), diverged, higher_is_better=higher_is_better, metric=metric
+    )
+
+
+def _columns(axes: Sequence[Axis]) -> list[AxisColumn]:
+    return [
         AxisColumn(
             name=axis.field,
             scale="choice" if axis.values else "log" if axis.scale == "log" else "linear",
@@ -259,15 +275,12 @@ def _effects(
         )
         for axis in axes
     ]
-    values = [
-        {a.field: format_value(a.field, getattr(r, a.field)) if a.values else getattr(r, a.field) for a in axes}
-        for r in (population.members[n].recipe for n in first)
-    ]
-    diverged = [_lost_at(population, n) if math.isnan(score) else None for n, score in first.items()]
-    metric = population.task.metric
-    return axis_effects(
-        columns, values, list(first.values()), diverged, higher_is_better=higher_is_better, metric=metric
-    )
+
+
+def _values(axes: Sequence[Axis], recipe: Recipe) -> dict[str, Any]:
+    """Returns the values of a recipe on the axes, choices as text."""
+    found = {axis.field: getattr(recipe, axis.field) for axis in axes}
+    return found | {axis.field: format_value(axis.field, found[axis.field]) for axis in axes if axis.values}
 
 
 def _lost_at(population: Population, number: int) -> int:

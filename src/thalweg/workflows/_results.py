@@ -14,7 +14,7 @@ from thalweg.doctor import Diagnosis
 from thalweg.linear import PathOptions
 from thalweg.population import Plan, Record, Scores
 from thalweg.recipes import Recipe, recipe_to_text
-from thalweg.search import AxisEffect, Tuning
+from thalweg.search import AxisEffect, Fate, Tuning
 from thalweg.tasks import Task
 
 
@@ -78,6 +78,7 @@ class TuneResult:
             "axes": {effect.axis: effect_json(effect) for effect in found.effects},
             "screened": len(found.screened),
             "diverged": [{"member": d.member, "step": d.step, "recipe": d.recipe} for d in found.diverged],
+            "fates": [fate.to_json() for fate in found.fates],
             "notes": list(found.notes),
             "steps": found.size.steps,
             "model_seed": self.model_seed,
@@ -103,6 +104,7 @@ class TrainResult:
         plan: How members ran.
         seeds: The seeds, in order.
         diverged: seed -> step at which its loss stopped being finite.
+        fates: What became of the seeds, by symptom.
         validation: Scores on the validation rows; None where fewer than 2 seeds finished.
         test: Scores on the test rows; None likewise.
         history: Every evaluation.
@@ -123,6 +125,7 @@ class TrainResult:
     seconds: float
     complete: bool
     diverged: dict[int, int] = field(default_factory=dict)
+    fates: tuple[Fate, ...] = ()
     validation: Scores | None = None
     test: Scores | None = None
     model_seed: int | None = None
@@ -137,6 +140,7 @@ class TrainResult:
             "recipe": recipe_json(self.recipe),
             "seeds": list(self.seeds),
             "diverged": [{"seed": seed, "step": step} for seed, step in self.diverged.items()],
+            "fates": [fate.to_json() for fate in self.fates],
             "validation": scores_json(self.validation),
             "test": scores_json(self.test),
             "model_seed": self.model_seed,

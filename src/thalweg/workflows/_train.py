@@ -20,7 +20,9 @@ from thalweg.population import (
     make_plan,
     score_members,
 )
+from thalweg.probes import Stretch, watch_members
 from thalweg.recipes import Member, Recipe, recipe_to_text
+from thalweg.search import find_fates
 from thalweg.store import RunFolder, check_new
 from thalweg.tasks import Task, load_task
 from thalweg.workflows._files import base_recipe, seconds_spent, task_fingerprint, train_saved_model, write_files
@@ -104,7 +106,9 @@ def run_training(
     members = [Member(recipe=recipe, seed=seed + k) for k in range(seeds)]
     with contextlib.nullcontext() if folder is None else folder.locked():
         session = Session(task, plan, control, folder)
-        population = session.open("training", members)
+        steps = Pace.of(recipe, len(task.train.rows)).total_steps
+        watching = watch_members(task, [Stretch(recipe, seeds, 0, steps)])
+        population = session.open("training", members, watching=watching)
         session.announce(sum(population.pace(n).total_steps for n in range(seeds)))
         complete = session.run("training")
         if complete:
@@ -123,6 +127,7 @@ def run_training(
             diverged={members[n].seed: step for n in range(seeds) if (step := population.diverged_at(n)) is not None},
             validation=score_members(population, finite, "validation") if scored else None,
             test=score_members(population, finite, "test") if scored else None,
+            fates=find_fates(population),
             history={"training": session.history("training")},
             seconds=spent + time.monotonic() - started,
             complete=complete,
