@@ -9,6 +9,7 @@ import pytest
 from thalweg.core import interval_of_mean, paired_difference, render
 from thalweg.report import train_text, tune_text
 from thalweg.report._words import compare_runner_up, show_numbers, show_range
+from thalweg.search import Fate
 
 
 def test_tune_says_the_answer_with_its_evidence(tuned):
@@ -101,3 +102,22 @@ def test_every_form_is_registered(tuned, trained):
     for result in (tuned, trained):
         for form in ("text", "html", "notebook", "script"):
             assert render(result, form)
+
+
+def test_what_became_of_the_others_is_told_once(tuned):
+    text = " ".join(tune_text(tuned).split())
+    told = text.split("What became of the others")[1]
+    assert text.count("diverged (the loss stopped being finite") == 1
+    assert "Where it diverged" not in text  # the fate names that axis
+    assert "of the 20 screened recipes" in told
+    nameless = dataclasses.replace(tuned.tuning, fates=())
+    assert "Where it diverged" in tune_text(dataclasses.replace(tuned, tuning=nameless))
+
+
+def test_seeds_are_told_where_they_have_a_symptom(trained):
+    assert "of the 1 seeds" not in train_text(trained)
+    fate = Fate(symptom="dead_units", members=(0, 2, 3), of=10, since=64.0)
+    text = " ".join(train_text(dataclasses.replace(trained, fates=(fate,))).split())
+    assert (
+        "3 of the 10 seeds have dead units (40% of a layer or more gets no gradient), since step 64 (median)." in text
+    )

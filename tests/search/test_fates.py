@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from thalweg.search import SYMPTOMS, AxisColumn, find_fates, find_split
 AXES = [AxisColumn("optimizer", "choice"), AxisColumn("lr", "log", "optimizer"), AxisColumn("widths", "choice")]
 
 
-def random_members(rng: np.random.Generator, num: int = 120) -> list[dict[str, object]]:
+def random_members(rng: np.random.Generator, num: int = 120) -> list[dict[str, Any]]:
     return [
         {
             "optimizer": str(rng.choice(["sgd", "adam"])),
@@ -121,7 +122,9 @@ def test_overfitting_is_named():
     base = Recipe(widths=(128,), epochs=60, batch_size=16, lr=0.01)
     found = fates_of(task, [base, base.changed(widths=(2,), lr=0.001, epochs=20)])
     assert found["overfitting"].members == (0,)
-    assert 0 < found["overfitting"].since < 300
+    since = found["overfitting"].since
+    assert since is not None
+    assert 0 < since < 300
 
 
 def test_no_seed_moved_where_none_got_anywhere(digits):

@@ -202,3 +202,22 @@ def test_a_search_that_cannot_fit_is_refused_before_anything_runs(tmp_path):
     ):
         tw.tune("iris", tw.Recipe(widths=(10**6, 10**6)), vary=["lr=0.01,0.1"], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_fates_are_in_the_result_as_data_and_a_killed_run_has_the_same(tmp_path):
+    vary = ["lr=1e-6..0.1", "activation=relu,tanh"]
+    recipe = tw.Recipe(widths=(8,), epochs=9, batch_size=16)
+    settings = {"vary": vary, "seeds": 2, "budget": "40000steps"}
+    straight = tw.tune("digits", recipe, **settings).to_json()["fates"]
+    assert straight
+    for fate in straight:
+        assert fate.keys() == {"symptom", "members", "of", "since", "axis"}
+        assert 0 < fate["members"] <= fate["of"]
+        assert fate["axis"] is None or fate["axis"].keys() == {"axis", "condition", "inside", "outside", "p"}
+    assert "hardly_moved" in {fate["symptom"] for fate in straight}
+    control = Control()
+    segments = iter(range(3))
+    control.on_segment = lambda: control.cancel() if next(segments, None) is None else None
+    first = tw.tune("digits", recipe, **settings, out=tmp_path / "run", control=control)
+    assert not first.complete
+    assert tw.resume(tmp_path / "run").to_json()["fates"] == straight
