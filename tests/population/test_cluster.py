@@ -24,6 +24,7 @@ import thalweg as tw
 from thalweg.core import InputError, RunError
 from thalweg.population import PROGRAMS, Checkpointer, ClusterProgram, Control, Plan, Population, Settings
 from thalweg.population._ray_pool import Pool, check_address, import_ray, open_pool
+from thalweg.probes import Stretch, watch_members
 from thalweg.recipes import Member
 from thalweg.store import RunFolder
 
@@ -55,6 +56,20 @@ def kill_worker(pool: Pool, number: int) -> None:
 
 def members() -> list[Member]:
     return [Member(recipe=BASE.changed(lr=lr), seed=s) for lr in (0.01, 0.03, 0.1) for s in (0, 1)]
+
+
+def test_members_that_are_watched_are_the_same_and_seen_alike(task, pool):
+    found = []
+    for plan, watched in ((Plan(), True), (Plan(cluster="local"), True), (Plan(cluster="local"), False)):
+        watching = watch_members(task, [Stretch(BASE, 1, 0, 10**9)]) if watched else None
+        population = Population(task, members(), plan, watching=watching)
+        population.run()
+        found.append(population)
+    for n in range(len(members())):
+        assert repr(found[0].probes(n)) == repr(found[1].probes(n))
+        assert len(found[0].probes(n)) > 2
+        for other in found[1:]:
+            assert_same_bits(found[0].snapshot(n), other.snapshot(n))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

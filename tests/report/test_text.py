@@ -118,6 +118,5 @@ def test_seeds_are_told_where_they_have_a_symptom(trained):
     assert "of the 1 seeds" not in train_text(trained)
     fate = Fate(symptom="dead_units", members=(0, 2, 3), of=10, since=64.0)
     text = " ".join(train_text(dataclasses.replace(trained, fates=(fate,))).split())
-    assert (
-        "3 of the 10 seeds have dead units (40% of a layer or more gets no gradient), since step 64 (median)." in text
-    )
+    told = "3 of the 10 seeds ended with dead units (40% of a layer or more gets no gradient), since step 64 (median)."
+    assert told in text

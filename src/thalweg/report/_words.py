@@ -244,12 +244,12 @@ def compare_runner_up(found: Any, metric: str) -> str:
 #: what members with a symptom have, after their number
 _FATES = {
     "diverged": "diverged (the loss stopped being finite; stopped there, without a score)",
-    "dead_units": "have dead units (40% of a layer or more gets no gradient)",
-    "saturated": "are saturated (most slopes of a layer are below 5% of its steepest)",
-    "vanishing_gradients": "have vanishing gradients (the first layer gets less than 1/1000 of the last)",
+    "dead_units": "ended with dead units (40% of a layer or more gets no gradient)",
+    "saturated": "ended saturated (most slopes of a layer are below 5% of its steepest)",
+    "vanishing_gradients": "ended with vanishing gradients (the first layer gets less than 1/1000 of the last)",
     "loss_rose": "ended with a higher training loss than they began with",
     "hardly_moved": "hardly moved (their loss fell by less than 5% of what the best one's fell)",
-    "overfitting": "overfit (the validation loss rose by a quarter or more while the training loss fell)",
+    "overfitting": "overfitted (the validation loss rose by a quarter or more while the training loss fell)",
 }
 
 
@@ -262,7 +262,7 @@ def fate_words(fates: Sequence[Fate], noun: str) -> list[str]:
 
     Example:
         >>> fate_words([Fate(symptom="dead_units", members=(3, 4), of=10, since=64.0)], "seeds")
-        ['2 of the 10 seeds have dead units (40% of a layer or more gets no gradient), since step 64.']
+        ['2 of the 10 seeds ended with dead units (40% of a layer or more gets no gradient), since step 64.']
     """
     return [_fate_sentence(fate, noun) for fate in fates]
 
