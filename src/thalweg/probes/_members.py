@@ -16,7 +16,7 @@ from thalweg.tasks import Task
 #: training rows of a look: a unit that works on one row in twenty is missed with a probability of 4%
 ROWS = 64
 #: looks may take this share of what is counted for a whole run
-_SHARE = 0.02
+_SHARE = 0.015
 #: seconds that are counted: of a look and of a step beside their arithmetic, and of an operation
 _LOOK, _STEP, _OPERATION = 8e-4, 5e-6, 1e-11
 
@@ -47,7 +47,7 @@ def counted_seconds(task: Task, recipe: Recipe, steps: float) -> float:
 
 
 def first_look(task: Task, stretches: Sequence[Stretch], *, others: float = 0.0) -> int:
-    """Returns the first power of two at which members are looked at: the least whose looks keep to 2% of the run.
+    """Returns the first power of two at which members are looked at: the least whose looks keep to 1.5% of the run.
 
     All is counted and nothing timed, so that the same run has the same looks on every machine. Looks at the start and
     at the end of a stretch are counted too; they are taken in any case. Where steps are short, powers begin late.
