@@ -47,6 +47,7 @@ def test_a_member_that_is_looked_at_has_the_same_bits(task, program, case):
     for n in range(2):
         steps = [probe.step for probe in watched.probes(n)]
         ends = {2 * watched.pace(n).steps_per_epoch, watched.pace(n).total_steps}
+        ends |= {watched.step(n)} if watched.stopped_at(n) is not None else set()
         wanted = sorted({0, *ends, *(1 << k for k in range(12))})
         assert steps == [step for step in wanted if step <= watched.step(n)]
 
@@ -69,6 +70,16 @@ def test_a_resume_sees_the_same(task, tmp_path, case):
     assert_same(straight, again)
     assert seen(again) == seen(straight)
     assert json.dumps([asdict(probe) for probe in again.probes(0)])
+
+
+def test_a_member_that_stops_early_is_looked_at_where_it_stops(task):
+    recipe = BASE.changed(patience=1, epochs=60, lr=0.1)
+    population = Population(task, [Member(recipe=recipe, seed=0)], watching=watching(task))
+    population.run()
+    stopped = population.stopped_at(0)
+    assert stopped is not None
+    assert stopped < population.pace(0).total_steps
+    assert population.probes(0)[-1].step == stopped
 
 
 def test_what_is_seen_is_what_the_signals_of_the_state_are(task):

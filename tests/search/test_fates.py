@@ -99,6 +99,7 @@ def test_a_good_recipe_has_none(digits):
         ("dead_units", {"activation": "relu", "optimizer": "adam", "lr": 3.0}),
         ("saturated", {"activation": "tanh", "init": "normal", "init_scale": 60.0, "lr": 1e-4}),
         ("vanishing_gradients", {"activation": "sigmoid", "widths": (32,) * 6, "init": "xavier", "lr": 1e-4}),
+        ("loss_rose", {"model": "linear", "lr": 100.0, "epochs": 2}),
         ("hardly_moved", {"lr": 1e-6}),
     ],
 )

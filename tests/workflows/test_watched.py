@@ -40,6 +40,15 @@ def test_a_healthy_training_is_left_in_peace_and_says_the_same_twice(tmp_path):
     assert "The doctor found nothing wrong in the 180 steps of seed 0." in str(first)
 
 
+def test_a_training_says_what_became_of_its_seeds():
+    found = tw.train("digits", Recipe(model="linear", lr=100.0, epochs=2, batch_size=32), seeds=3)
+    (fate,) = found.to_json()["fates"]
+    assert (fate["symptom"], fate["members"], fate["of"], fate["axis"]) == ("loss_rose", 3, 3, None)
+    assert fate["since"] is not None
+    assert "3 of the 3 seeds ended with a higher training loss than they began with" in str(found).replace("\n", " ")
+    assert not tw.train("wine", LOOP, seeds=2).fates
+
+
 def test_the_doctor_proves_what_mends_a_run(sick: TrainResult):
     assert sick.run is not None
     found = doctor(sick.run, seconds=20).diagnosis

@@ -246,12 +246,17 @@ class Population:
             powers = {n: self.watching.next_look(self.step(n) - 1) for n in arrived}
             self._look([n for n in arrived if self.step(n) in (powers[n], targets[n])])
         self.evaluate([n for n in arrived if self.step(n) % self._stride(n) == 0 or self.step(n) == targets[n]])
+        if self.watching is not None:  # with the state that early stopping went back to
+            self._look([n for n in arrived if self.stopped_at(n) is not None and self.step(n) < targets[n]])
 
     def _look(self, which: list[int]) -> None:
         assert self.watching is not None
         if which:
             for number, probe in zip(which, self.watching.look(self, which), strict=True):
-                self._progress[number].probes.append(asdict(probe))
+                probes = self._progress[number].probes
+                if probes and probes[-1]["step"] == probe.step:
+                    probes.pop()
+                probes.append(asdict(probe))
 
     def evaluate(self, arrived: Sequence[int]) -> None:
         """Adds a record of each of these members, with loss and score on the validation rows."""

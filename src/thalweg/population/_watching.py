@@ -34,8 +34,8 @@ class MemberProbe:
 class Watching:
     """When the members of a population are looked at, and by whom.
 
-    Each is looked at before its first step, wherever `Population.run` was asked to stop, and at the powers of two from
-    `first` on. Looking changes nothing of a member.
+    Each is looked at before its first step, wherever `Population.run` was asked to stop or it stopped early, and at the
+    powers of two from `first` on. Looking changes nothing of a member.
 
     Args:
         look: (population, members) -> what is seen of each.
