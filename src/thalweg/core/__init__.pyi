@@ -34,6 +34,7 @@ from ._intervals import prediction_interval as prediction_interval
 from ._intervals import t_quantile as t_quantile
 from ._paired import PairedDifference as PairedDifference
 from ._paired import paired_difference as paired_difference
+from ._parallel import one_torch_thread as one_torch_thread
 from ._parallel import products_by_caller as products_by_caller
 from ._parallel import products_by_numpy as products_by_numpy
 from ._parallel import share_out as share_out

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -43,6 +43,26 @@ def share_out(work: Callable[[_Work], None], items: Sequence[_Work], threads: in
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(drain, range(threads)))
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Lets torch work with one thread: sums of several would round in other places on another machine.
+
+    Example:
+        >>> import torch
+        >>> with one_torch_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def products_by_numpy() -> AbstractContextManager[object]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from thalweg.core import one_torch_thread
 from thalweg.population import MemberProbe, Pace, Population, Watching, empty_module, step_cost
 from thalweg.probes._signals import BatchProbe
 from thalweg.recipes import Recipe
@@ -94,7 +95,7 @@ class _Looker:
     def __call__(self, population: Population, which: Sequence[int]) -> list[MemberProbe]:
         """Returns what is seen of each member."""
         found: list[MemberProbe] = []
-        with _one_thread():
+        with one_torch_thread():
             for number, start in ((n, self._start_of(population, n)) for n in which):
                 probe = self._starts.get(start) if start is not None else None
                 if probe is None:
@@ -135,17 +136,6 @@ class _Looker:
 
 def _structure(recipe: Recipe) -> tuple[Hashable, ...]:
     return recipe.model, recipe.widths, recipe.activation, recipe.activation_parameter, recipe.norm, recipe.dropout > 0
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums of several threads would round in other places on another machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
-from thalweg.core import InputError
+from thalweg.core import InputError, one_torch_thread
 from thalweg.doctor import Diagnosis, Watch, watch_script
 from thalweg.population import Pace, step_cost
 from thalweg.recipes import Recipe
@@ -39,7 +36,7 @@ def watch_run(folder: str | Path) -> Watch:
     if not script.is_file():
         remedy = "`thalweg train` and `tune` write one for models of built-in pieces."
         raise InputError("script", "a Python file, or the folder of a run with its train.py", str(folder), remedy)
-    with tempfile.TemporaryDirectory() as place, _one_thread(), contextlib.redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory() as place, one_torch_thread(), contextlib.redirect_stdout(io.StringIO()):
         return watch_script(script, ["--out", str(Path(place) / "predictions.npz")], share=None)
 
 
@@ -59,13 +56,3 @@ def diagnose_saved_model(folder: RunFolder, task: Task, recipe: Recipe) -> Diagn
     except Exception as error:  # as where it diverged at once; what the run found is not lost for that
         folder.log("not watched", {"reason": f"{type(error).__name__}: {error}"})
         return None
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
