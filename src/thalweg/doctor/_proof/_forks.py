@@ -111,7 +111,8 @@ class _Stack:
     def __init__(self, replay: Replay, loops: Sequence[Loop]) -> None:
         self.replay, self._size = replay, len(loops)
         (self.holder, self.optimizer), models = loops[0], [model for model, _ in loops]
-        self.model = copy.deepcopy(self.holder)
+        # one is scored, the other called under vmap, which may leave a module of the user's with what it was lent
+        self.model, self._lent = copy.deepcopy(self.holder), copy.deepcopy(self.holder)
         every = [dict(model.named_parameters()) for model in models]
         self._params = dict(self.holder.named_parameters())
         own = [
@@ -149,7 +150,7 @@ class _Stack:
 
         def loss(own: dict[str, torch.Tensor], given: list[torch.Tensor]) -> torch.Tensor:
             def model(*args: Any, **kwargs: Any) -> Any:
-                return functional_call(self.model, own, args, kwargs)
+                return functional_call(self._lent, own, args, kwargs)
 
             return self.replay.loss_of(model, batches[0].with_tensors(given), criterion)
 
@@ -227,9 +228,10 @@ def _comes_to_the_same(
             warnings.simplefilter("error")  # torch warns of what vmap takes one by one
             stack = _Stack(replay, [copy_loop(*loop) for loop in loops[:_COPIES]])
             together = _run(stack, state, orders[:_COPIES], change, _STEPS, None)
+            reached = [[p.detach().clone() for p in stack.one(k).parameters()] for k in range(_COPIES)]
     except Exception:  # a model of the user's own may do what vmap cannot
         return False
-    for number, (loop, params) in enumerate(zip(alone, stack.params(), strict=True)):
+    for number, (loop, params) in enumerate(zip(alone, reached, strict=True)):
         (fork,) = _run(_Alone(replay, loop), state, [orders[number]], change, _STEPS, None)
         if not torch.allclose(_numbers(together[number]), _numbers(fork), rtol=_LOSSES, atol=0, equal_nan=True):
             return False
