@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -150,6 +151,57 @@ def test_what_is_another_thing_as_one_program_runs_alone(make, rule):
     view = watched(make, rule)
     assert not as_one(view)
     assert forks(view, stacked=True) == forks(view, stacked=False)
+
+
+class LateChoosy(Choosy):
+    """Looks at a number where an epoch ends."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) if len(x) == 4 else self.layer(x)
+
+
+def test_what_vmap_cannot_do_at_a_later_step_runs_alone():
+    view = watched(LateChoosy, lambda m: torch.optim.SGD(m.parameters(), lr=0.1))
+    assert as_one(view)
+    assert forks(view, stacked=True) == forks(view, stacked=False)
+
+
+class Scaled(nn.Module):
+    """Is told a number beside the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor, by: float = 1.0) -> torch.Tensor:
+        return self.layer(x) * by
+
+
+def test_what_is_no_tensor_stays_with_its_batch():
+    view = watched(Scaled, lambda m: torch.optim.SGD(m.parameters(), lr=0.1))
+    orders = [
+        [replace(batch, kwargs={"by": 1.0 + 0.5 * k}) for k, batch in enumerate(order)]
+        for order in _orders(view.training, 5)
+    ]
+    orders[3] = [replace(batch, kwargs={"by": 3.0}) for batch in orders[3]]
+    alone, together = (forks(view, stacked=stacked, orders=orders) for stacked in (False, True))
+    for a, b in zip(alone, together, strict=True):
+        assert b.losses == pytest.approx(a.losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_forks_that_draw_weights_end_the_same_and_leave_the_random_numbers(stacked):
+    view = watched(plain, lambda m: torch.optim.SGD(m.parameters(), lr=0.1))
+
+    def drawn(model: nn.Module, given: object) -> None:
+        nn.init.normal_(model.get_parameter("0.weight"))
+
+    before = torch.get_rng_state()
+    first = forks(view, Change(model=drawn), stacked=stacked)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert forks(view, Change(model=drawn), stacked=stacked) == first
+    assert first[0].losses[0] != first[1].losses[0]
 
 
 def test_a_fork_that_diverges_leaves_the_others():

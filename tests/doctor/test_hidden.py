@@ -79,6 +79,15 @@ def test_a_norm_between_the_layers_centres_them():
     assert "off_centre_activations" not in causes(watched(model))
 
 
+def test_a_layer_that_is_called_by_keyword_is_no_error():
+    class Named(Own):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(F.gelu(self.upper(input=F.relu(self.lower(x)))))
+
+    torch.manual_seed(0)
+    assert not watched(Named(8.0)).diagnosis().notes
+
+
 def test_a_layer_without_bias_is_no_error():
     torch.manual_seed(0)
     model = Own(8.0, biased=False)

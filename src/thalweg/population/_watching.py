@@ -19,8 +19,8 @@ class MemberProbe:
         loss: Mean loss of the rows, without label smoothing and penalty.
         dead: Largest share of the units of a layer whose slope is 0 on every row.
         saturated: Largest share of slopes below 5% of the steepest possible one, of a squashing layer.
-        first_to_last: Gradient at the first activation over that at the last one; None in a network of fewer than four
-            layers.
+        first_to_last: RMS gradient at the outputs of the first activation over that at the last one's; None with fewer
+            than three activations, or where no gradient arrives at the last.
     """
 
     step: int

@@ -124,14 +124,7 @@ class _Looker:
                 precision = next(torch.from_numpy(array).dtype for array in state.params.values())
                 module = empty_module(recipe, task.input_shape, task.output_size).to(precision)
                 self._probes[key] = BatchProbe(module, task.train.x[:ROWS], task.train.y[:ROWS], task.loss)
-            seen = self._probes[key](tensors)
-        return MemberProbe(
-            step=population.step(number),
-            loss=seen.loss,
-            dead=seen.dead,
-            saturated=seen.saturated,
-            first_to_last=seen.first_to_last,
-        )
+            return self._probes[key](tensors, step=population.step(number))
 
 
 def _structure(recipe: Recipe) -> tuple[Hashable, ...]:

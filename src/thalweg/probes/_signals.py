@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from thalweg.models import Maxout, is_activation
+from thalweg.population import MemberProbe
 from thalweg.tasks import per_example
 
 #: a slope counts as saturated below this share of the steepest one that the layer shows on the batch
@@ -52,24 +53,6 @@ class LayerSignals:
     gradient: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchSignals:
-    """What one batch tells of the health of a network.
-
-    Args:
-        loss: Mean over the rows.
-        dead: Largest share of dead units of a layer, as `LayerSignals` counts them; 0 where no layer can have any.
-        saturated: Largest share of slopes below 5% of the steepest possible one, of squashing layers; 0 without any.
-        first_to_last: RMS gradient of the first activation's outputs over that of the last one's; None with fewer than
-            three activations, or where no gradient arrives at the last.
-    """
-
-    loss: float
-    dead: float
-    saturated: float
-    first_to_last: float | None
-
-
 def layer_signals(
     module: nn.Module,
     tensors: Mapping[str, np.ndarray],
@@ -95,7 +78,7 @@ def layer_signals(
 
 
 class BatchProbe:
-    """Takes `BatchSignals` of many states of one network on one batch: what does not change is made ready once.
+    """Looks at many states of one network on one batch: what does not change is made ready once.
 
     Args:
         module: The network; its parameters are written over.
@@ -107,7 +90,7 @@ class BatchProbe:
         >>> probe = BatchProbe(network, np.ones((3, 2)), np.zeros((3, 1)), "mse")
         >>> weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
         >>> weights["0.weight"], weights["0.bias"] = np.zeros((4, 2), np.float32), -np.ones(4, np.float32)
-        >>> probe(weights).dead
+        >>> probe(weights, step=0).dead
         1.0
     """
 
@@ -116,8 +99,13 @@ class BatchProbe:
         self._places = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         self._data = x, y, loss
 
-    def __call__(self, tensors: Mapping[str, np.ndarray]) -> BatchSignals:
-        """Returns the signals of a state: parameters and buffers by name, in the precision of the network."""
+    def __call__(self, tensors: Mapping[str, np.ndarray], *, step: int) -> MemberProbe:
+        """Returns what is seen of a state.
+
+        Args:
+            tensors: Parameters and buffers by name, in the precision of the network.
+            step: That the state was reached at.
+        """
         with torch.no_grad():
             for name, value in tensors.items():
                 self._places[name].copy_(torch.from_numpy(np.asarray(value)))
@@ -135,7 +123,8 @@ class BatchProbe:
         if self._hooks.num >= _DEEP and len(seen) >= _DEEP:
             first, last = (_rms(g) for g in self._hooks.gradients([0, -1]))
             ratio = first / last if last > 0 else None
-        return BatchSignals(loss=float(losses.detach().mean()), dead=dead, saturated=saturated, first_to_last=ratio)
+        loss = float(losses.detach().mean())
+        return MemberProbe(step=step, loss=loss, dead=dead, saturated=saturated, first_to_last=ratio)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ from thalweg.search._splits import Split, find_split
 DEAD = 0.4
 #: share of the slopes of a squashing layer that are nearly flat: most of them
 SATURATED = 0.5
-#: gradients of the first and of the last layer further apart than this: Adam's steps no longer see the first one's sign
-#: beside float32's rounding of sums over a batch
+#: gradients of the first and of the last layer further apart than this, as the doctor judges it
 APART = 1e3
 #: share of the loss at the start below which nobody misses what is dead or flat
 LEARNT = 0.1

@@ -75,7 +75,7 @@ def _off_centre_activations(view: View) -> Finding | None:
 def _hidden(view: View) -> list[_Hidden]:
     """Returns layers with weights that are called one after the other, as they are at the start on some rows."""
     some = next((k for k in range(1, len(view.training) + 1) if sum(map(len, view.training[:k])) >= _FEWEST), 0)
-    if not some:
+    if not some or not view.replay.knows_loss:  # a loop that cannot be copied has none
         return []
     try:
         rows = Batch.joined(view.training[:some]).take(slice(_ROWS))
@@ -87,6 +87,9 @@ def _hidden(view: View) -> list[_Hidden]:
 
     def looking(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
         def look(part: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+            if not given:  # called by keyword
+                last.clear()
+                return
             if last and last[-1][1].shape == given[0].shape and last[-1][1] is not given[0]:
                 found.append(_compare(last[-1][0], name, _by_unit(last[-1][1]), _by_unit(given[0])))
             last[:] = [(name, out.clone())]  # an activation may write over it

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +57,8 @@ def run_forks(
 ) -> list[Fork]:
     """Returns what becomes of copies of a loop, one for each order of its batches.
 
-    What they draw depends on the step alone, so that forks of two changes can be compared in pairs.
+    Weights that a change draws depend on the place of the copy alone, and what copies draw then on the step: forks of
+    two changes can be compared in pairs, and the same forks end the same.
 
     Args:
         replay: Of the loop. state: where they start.
@@ -64,13 +67,24 @@ def run_forks(
         steps: How many. score: of a model, taken a few times in the last quarter; it may change the mode of the model.
         stacked: Whether copies are one program, if that comes to the same.
     """
-    begun = [replay.begin(state, order, change) for order in orders]
-    loops, orders = [(model, optimizer) for model, optimizer, _ in begun], [order for _, _, order in begun]
     steps = steps if change.length is None else change.length(steps)
-    if stacked and len(loops) > 1 and _comes_to_the_same(replay, state, loops, orders, change):
-        return _run(_Stack(replay, loops), state, orders, change, steps, score)
-    pairs = zip(loops, orders, strict=True)
-    return [fork for loop, order in pairs for fork in _run(_Alone(replay, loop), state, [order], change, steps, score)]
+
+    def begin(number: int) -> tuple[Loop, Sequence[Batch]]:
+        draw_from(state.random.device, number)
+        model, optimizer, order = replay.begin(state, orders[number], change)
+        return (model, optimizer), order
+
+    with kept_random():
+        if stacked and len(orders) > 1:
+            loops, own = zip(*map(begin, range(len(orders))), strict=True)
+            if _comes_to_the_same(replay, state, loops, own, change):
+                with contextlib.suppress(Exception):  # as where a later batch is one that vmap cannot take
+                    return _run(_Stack(replay, loops), state, own, change, steps, score)
+        forks: list[Fork] = []
+        for number in range(len(orders)):
+            loop, order = begin(number)
+            forks += _run(_Alone(replay, loop), state, [order], change, steps, score)
+    return forks
 
 
 class _Alone:
@@ -133,7 +147,7 @@ class _Stack:
         """Returns (P,) the losses of the copies, each on its batch, as `Replay.loss_of`; of what is drawn, the seed."""
         parts: dict[object, list[int]] = {}
         for number, batch in enumerate(batches):
-            parts.setdefault(tuple((t.shape, t.dtype) for t in batch.tensors), []).append(number)
+            parts.setdefault(_form(batch), []).append(number)
         found: list[torch.Tensor] = []
         for numbers in parts.values():
             draw_from(device_of(self.model), seed)
@@ -142,7 +156,7 @@ class _Stack:
         return torch.cat(found)[torch.tensor(order).argsort()] if len(found) > 1 else found[0]
 
     def _losses(self, numbers: list[int], batches: Sequence[Batch], criterion: Criterion | None) -> torch.Tensor:
-        """Returns the losses of copies whose batches have equal shapes: the last one of an epoch may be smaller."""
+        """Returns the losses of copies whose batches are of one form: the last one of an epoch may be smaller."""
         some = len(numbers) < self._size
         params = {name: p[numbers] if some else p for name, p in self._params.items()}
         buffers = {name: b[numbers] if some else b for name, b in self._buffers.items()}
@@ -194,26 +208,25 @@ def _run(
     recording, per = replay.recording, replay.passes_per_step
     forks, going = [Fork() for _ in orders], set(range(len(orders)))
     marks = {math.ceil(steps * (0.75 + 0.25 * (k + 1) / _SCORES)) - 1 for k in range(_SCORES)}
-    with kept_random():
-        for k in range(steps):
-            total = torch.zeros(())
-            for part in range(k * per, (k + 1) * per):
-                losses = copies.losses([order[part % len(order)] for order in orders], change.criterion, part)
-                (replay.scaled(losses) * change.scale).sum().backward()
-                total = total + losses.detach().cpu()
+    for k in range(steps):
+        total = torch.zeros(())
+        for part in range(k * per, (k + 1) * per):
+            losses = copies.losses([order[part % len(order)] for order in orders], change.criterion, part)
+            (replay.scaled(losses) * change.scale).sum().backward()
+            total = total + losses.detach().cpu()
+        for number in sorted(going):
+            forks[number].losses.append(float(total[number]) / per)
+        step = min(state.step + k, recording.num_steps - 1)
+        replay.step(copies.params(), optimizer, step, change)
+        if change.zero or not (step + 1 < len(recording.kept) and recording.kept[step + 1]):
+            copies.holder.zero_grad()
+        going = {number for number in going if math.isfinite(forks[number].losses[-1])}
+        if not going:
+            break
+        if score is not None and k in marks:
             for number in sorted(going):
-                forks[number].losses.append(float(total[number]) / per)
-            step = min(state.step + k, recording.num_steps - 1)
-            replay.step(copies.params(), optimizer, step, change)
-            if change.zero or not (step + 1 < len(recording.kept) and recording.kept[step + 1]):
-                copies.holder.zero_grad()
-            going = {number for number in going if math.isfinite(forks[number].losses[-1])}
-            if not going:
-                break
-            if score is not None and k in marks:
-                for number in sorted(going):
-                    forks[number].scores.append(score(copies.one(number)))
-                copies.model.train(mode)
+                forks[number].scores.append(score(copies.one(number)))
+            copies.model.train(mode)
     return forks
 
 
@@ -238,6 +251,12 @@ def _comes_to_the_same(
         if len(fork.losses) == _STEPS and not _close(before[number], list(loop[0].parameters()), params):
             return False
     return True
+
+
+def _form(batch: Batch) -> object:
+    """Returns what batches must have in common to go through vmap together: shapes, and all that is no tensor."""
+    rest = batch.with_tensors(itertools.repeat(None))
+    return tuple((t.shape, t.dtype) for t in batch.tensors), repr((rest.args, rest.kwargs, rest.target))
 
 
 def _numbers(fork: Fork) -> torch.Tensor:

@@ -52,7 +52,8 @@ def draw_from(device: torch.device, seed: int) -> None:
     """Lets the next random numbers on a device be those of a seed."""
     torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 @contextlib.contextmanager
