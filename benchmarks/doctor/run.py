@@ -49,6 +49,19 @@ def chosen(given: argparse.Namespace) -> Iterator[Case]:
             yield case
 
 
+def _known(lines: Path) -> Iterator[dict[str, Any]]:
+    """Yields what was found before, of the cases that there are now."""
+    now = set(cases())
+    for line in lines.read_text().splitlines():
+        each = json.loads(line)
+        if _case(each) in now:
+            yield each
+
+
+def _case(each: dict[str, Any]) -> Case:
+    return Case(**{key: each[key] for key in ("fault", "data", "model", "seed")})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", nargs="+", default=["thalweg"], choices=[*TOOLS, "all"], help="thalweg and rivals")
@@ -68,8 +81,8 @@ def main() -> int:
         print(f"{tool} is left out: it is not installed (make bench-doctor installs the rivals)", flush=True)
         tools.remove(tool)
     lines = Path(given.lines) if given.out else None
-    known = [json.loads(line) for line in lines.read_text().splitlines()] if lines and lines.exists() else []
-    done = {(each["tool"], Case(**{key: each[key] for key in ("fault", "data", "model", "seed")})) for each in known}
+    known = list(_known(lines)) if lines and lines.exists() else []
+    done = {(each["tool"], _case(each)) for each in known}
     todo = [(case, tool) for case in chosen(given) for tool in tools if (tool, case) not in done]
     print(f"{len(todo)} to run, {len(done)} known", flush=True)
     found = list(known)

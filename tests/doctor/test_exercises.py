@@ -133,7 +133,7 @@ def test_choices_make_sense_and_hold_the_truth():
         (("dead_units", "wine", "norm"), "in which dead_units makes sense on wine, got 'norm'. It does in mlp, deep."),
         (
             ("unscaled_target", "wine"),
-            "data on which unscaled_target makes sense, got 'wine'. It does on diabetes.",
+            "data on which unscaled_target makes sense, got 'wine'. It does on diabetes, flavanoids, smoothness.",
         ),
         (("prompt_not_masked", "wine", "mlp"), "got 'wine with mlp'. It does on sums with attention."),
     ],

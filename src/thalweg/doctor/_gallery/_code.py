@@ -10,12 +10,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._gallery._faults import Adapted
-from thalweg.doctor._gallery._healthy import LETTERS, Attention, Places, Residual, token_loss
+from thalweg.doctor._gallery._healthy import COLUMNS, LETTERS, QUANTITIES, Attention, Places, Residual, token_loss
 from thalweg.doctor._gallery._loop import Loop
 
 #: epochs of which each one is printed; of longer loops it is every tenth
 _PRINTED = 30
-_TABLES = {"digits", "wine", "breast_cancer", "diabetes"}
+_TABLES = {name: name for name in ("digits", "wine", "breast_cancer", "diabetes")}
+_TABLES |= {name: table for name, (table, _) in COLUMNS.items()}
 _LOSSES = {
     F.cross_entropy: "F.cross_entropy",
     F.mse_loss: "F.mse_loss",
@@ -149,7 +150,7 @@ def _imports(loop: Loop, data: str, fault: str) -> Iterator[str]:
     if loop.pretrain:
         yield "from safetensors.torch import load_file"
     if data in _TABLES:
-        yield f"from sklearn.datasets import load_{data}"
+        yield f"from sklearn.datasets import load_{_TABLES[data]}"
     yield "from torch import nn"
     if data == "fashion":
         yield "\nfrom thalweg.tasks import load_task"
@@ -164,11 +165,14 @@ def _rows(loop: Loop, fault: str, data: str, seed: int) -> Iterator[str]:
             yield 'task = load_task("fashion-mnist").train'
             yield "x, y = task.x[:1200].reshape(-1, 784), task.y[:1200]"
         else:
-            yield f"x, y = load_{data}(return_X_y=True)"
+            yield f"x, y = load_{_TABLES[data]}(return_X_y=True)"
+            if data in COLUMNS:
+                column = COLUMNS[data][1]
+                yield f"x, y = np.delete(x, {column}, axis=1), x[:, {column}]  # {data} from the other columns"
             yield "x = x.astype(np.float32)"
         alone = data in ("digits", "fashion")
         yield "x = (x - x.mean()) / x.std()" if alone else "x = (x - x.mean(0)) / x.std(0)"
-        if data == "diabetes":
+        if data in QUANTITIES:
             yield "y = ((y - y.mean()) / y.std()).astype(np.float32)[:, None]"
         yield f"order = np.random.default_rng({seed}).permutation(len(x))"
         yield "x, y = torch.from_numpy(x[order]), torch.from_numpy(y[order])"

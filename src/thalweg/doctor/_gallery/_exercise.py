@@ -14,7 +14,7 @@ from thalweg.core import InputError, check_choice, check_number, nearest
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._gallery._code import code_of, difference
 from thalweg.doctor._gallery._faults import FAULTS
-from thalweg.doctor._gallery._healthy import DATA, MODELS, healthy
+from thalweg.doctor._gallery._healthy import DATA, MODELS, QUANTITIES, healthy
 from thalweg.doctor._gallery._loop import Loop
 from thalweg.doctor._gallery._words import FAULT_GROUPS, LOOKS
 from thalweg.doctor._proof._score import to_labels
@@ -88,7 +88,7 @@ class Exercise:
     @property
     def score(self) -> str:
         """What the score is: accuracy or R2."""
-        return "R2" if self.data == "diabetes" else "accuracy"
+        return "R2" if self.data in QUANTITIES else "accuracy"
 
     def loop(self) -> Loop | None:
         """Returns it, ready to run; None where the network does not take the data, or the fault makes no sense."""

@@ -14,8 +14,12 @@ from torch import nn
 
 from thalweg.doctor._gallery._loop import Loop, MakeOptimizer
 
-DATA = ("digits", "wine", "breast_cancer", "diabetes", "fashion", "sums")
+DATA = ("digits", "wine", "breast_cancer", "diabetes", "fashion", "sums", "flavanoids", "smoothness")
 MODELS = ("mlp", "deep", "norm", "residual", "cnn", "attention")
+#: data -> table, and its column that is predicted from the others
+COLUMNS = {"flavanoids": ("wine", 6), "smoothness": ("breast_cancer", 4)}
+#: data whose target is a number
+QUANTITIES = ("diabetes", *COLUMNS)
 #: rows of the pictures that are used
 _PICTURES = 1_200
 
@@ -68,13 +72,16 @@ def _load(name: str) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy((x - x.mean()) / x.std()), torch.from_numpy(train.y[:_PICTURES])
     import sklearn.datasets
 
-    found: Any = getattr(sklearn.datasets, f"load_{name}")()
-    x = found.data.astype(np.float32)
+    table, column = COLUMNS.get(name, (name, None))
+    found: Any = getattr(sklearn.datasets, f"load_{table}")()
+    x, y = found.data.astype(np.float32), found.target
+    if column is not None:
+        x, y = np.delete(x, column, axis=1), found.data[:, column]
     x = (x - x.mean()) / x.std() if name == "digits" else (x - x.mean(0)) / x.std(0)
-    if name == "diabetes":
-        y = (found.target - found.target.mean()) / found.target.std()
+    if name in QUANTITIES:
+        y = (y - y.mean()) / y.std()
         return torch.from_numpy(x), torch.from_numpy(y.astype(np.float32))[:, None]
-    return torch.from_numpy(x), torch.from_numpy(found.target.astype(np.int64))
+    return torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))
 
 
 def _build(name: str, x: torch.Tensor, outputs: int) -> nn.Sequential | None:
@@ -281,6 +288,8 @@ for _name, _data, _model, _by in (
     ("residual, layer norm", "wine", "residual", "adam"),
     ("regression", "diabetes", "mlp", "adam"),
     ("regression, SGD, residual", "diabetes", "residual", "sgd"),
+    ("regression, few rows", "flavanoids", "mlp", "adam"),
+    ("regression, SGD, batch norm", "smoothness", "norm", "sgd"),
     ("a language model that learns answers", "sums", "attention", "adam"),
     ("pictures", "fashion", "mlp", "adam"),
 ):

@@ -138,6 +138,8 @@ DATA_WORDS = {
     "diabetes": "442 patients, 10 measured inputs, a quantity",
     "fashion": "1,200 pictures of clothes, 28 x 28 pixels, 10 classes",
     "sums": "640 sums as text (37+58=?), whose answers a language model learns",
+    "flavanoids": "178 wines, 12 measured inputs, a quantity",
+    "smoothness": "569 tumours, 29 measured inputs, a quantity",
 }
 
 #: network -> what it is
