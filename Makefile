@@ -66,6 +66,7 @@ bench: .venv/bench  ## compare with peers; writes benchmarks/results
 	$(BIN)/python benchmarks/lr_study.py
 	$(BIN)/python benchmarks/landscape.py
 	$(BIN)/python benchmarks/recorder.py
+	$(BIN)/python benchmarks/forks.py
 	$(BIN)/python benchmarks/study_times.py
 
 bench-linear: .venv/bench-linear .venv-adelie/done  ## compare penalised paths with peers; glmnet where Rscript has it

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import thalweg as tw
-from thalweg.doctor._proof._forks import Fork, _comes_to_the_same, run_forks
+from thalweg.doctor._proof._forks import Fork, Way, _comes_to_the_same, run_forks
 from thalweg.doctor._proof._prove import _orders
 from thalweg.doctor._proof._replay import UNCHANGED, Change
 from thalweg.doctor._record._batch import Batch
@@ -104,7 +104,7 @@ def forks(
     def loss(model: nn.Module) -> float:
         return view.loss_of(model, score)
 
-    return run_forks(view.replay, first, given, change, steps=20, score=loss, stacked=stacked)
+    return run_forks(view.replay, first, given, change, steps=20, score=loss, way=Way(stacked=stacked))
 
 
 def as_one(view: View, change: Change = UNCHANGED) -> bool:

@@ -1,4 +1,4 @@
-"""Forks: copies of a loop that go on from one state over batches that were kept, alone or as one program."""
+"""Forks: copies of a loop that go on from one state over batches that were kept, as one program or each by itself."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from thalweg.doctor._proof._beside import run_beside
 from thalweg.doctor._proof._replay import Change, Criterion, Replay
 from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._record._device import device_of, draw_from, kept_random
@@ -31,6 +32,26 @@ _SCORES = 5
 #: the copies, as by one norm for all, is off by a third in nearly all. Rounding alone changes the few whose gradient is
 #: 0 but for that, as of a bias before batch norm: Adam makes whole steps of it.
 _COPIES, _STEPS, _LOSSES, _WEIGHTS, _OFF = 2, 2, 1e-3, 0.05, 0.25
+#: times as long as forks would take one after another, and a second, is waited for those that run side by side
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How forks run.
+
+    Args:
+        stacked: Whether they are one program, if that comes to the same.
+        workers: Else, how many run side by side.
+        seconds: That a step of one of them takes, about.
+    """
+
+    stacked: bool = False
+    workers: int = 1
+    seconds: float = 1.0
+
+
+ALONE = Way()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +74,7 @@ def run_forks(
     *,
     steps: int,
     score: Score | None = None,
-    stacked: bool = False,
+    way: Way = ALONE,
 ) -> list[Fork]:
     """Returns what becomes of copies of a loop, one for each order of its batches.
 
@@ -65,7 +86,7 @@ def run_forks(
         orders: The batches of each; they begin again at their end.
         change: What is different from the loop.
         steps: How many. score: of a model, taken a few times in the last quarter; it may change the mode of the model.
-        stacked: Whether copies are one program, if that comes to the same.
+        way: How they run, which changes no more of them than rounding.
     """
     steps = steps if change.length is None else change.length(steps)
 
@@ -75,16 +96,22 @@ def run_forks(
         return (model, optimizer), order
 
     with kept_random():
-        if stacked and len(orders) > 1:
+        if way.stacked and len(orders) > 1:
             loops, own = zip(*map(begin, range(len(orders))), strict=True)
             if _comes_to_the_same(replay, state, loops, own, change):
                 with contextlib.suppress(Exception):  # as where a later batch is one that vmap cannot take
                     return _run(_Stack(replay, loops), state, own, change, steps, score)
-        forks: list[Fork] = []
-        for number in range(len(orders)):
+
+        def alone(number: int) -> Fork:
             loop, order = begin(number)
-            forks += _run(_Alone(replay, loop), state, [order], change, steps, score)
-    return forks
+            return _run(_Alone(replay, loop), state, [order], change, steps, score)[0]
+
+        if way.workers > 1:
+            limit = _PATIENCE * (1 + way.seconds * steps * len(orders))
+            found = run_beside(alone, len(orders), workers=way.workers, seconds=limit)
+            if found is not None:
+                return found
+        return [alone(number) for number in range(len(orders))]
 
 
 class _Alone:

@@ -15,7 +15,8 @@ from torch import nn
 
 from thalweg.core import check_number, sign_flip_difference
 from thalweg.doctor._finding import Finding, Remedy, Verdict
-from thalweg.doctor._proof._forks import Fork, run_forks
+from thalweg.doctor._proof._beside import most_beside
+from thalweg.doctor._proof._forks import ALONE, Fork, Way, run_forks
 from thalweg.doctor._proof._replay import UNCHANGED, Change
 from thalweg.doctor._proof._score import Measure, score
 from thalweg.doctor._record._batch import Batch
@@ -29,8 +30,10 @@ _KINDS = 3
 #: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
 _WORST = 10.0
 _FEWEST_STEPS, _FEWEST_SEEDS = 10, 6
-#: steps that are timed; seconds of one from which its arithmetic is what takes the time
-_TRIED, _SHORT = 5, 0.02
+#: steps that are timed, at least, and how often; seconds of one from which its arithmetic is what takes the time
+_TRIED, _TIMES, _SHORT = 5, 3, 0.02
+#: seconds of steps, one after another, with which ways are compared whose forks take some 0.03 s to begin
+_COMPARED = 0.2
 
 
 def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float) -> tuple[list[Finding], list[str]]:
@@ -50,14 +53,14 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
     """
     check_number("seeds", seeds, least=2, integer=True)
     check_number("seconds", seconds, above=0)
-    with _fastest(view, seeds) as (stacked, each):
-        return _prove(view, findings, stacked, each, seeds, seconds)
+    with _fastest(view, seeds) as way:
+        return _prove(view, findings, way, seeds, seconds)
 
 
 def _prove(
-    view: View, findings: Sequence[Finding], stacked: bool, each: float, seeds: int, seconds: float
+    view: View, findings: Sequence[Finding], way: Way, seeds: int, seconds: float
 ) -> tuple[list[Finding], list[str]]:
-    begun, batches, steps = time.perf_counter(), view.training, view.recording.num_steps
+    begun, batches, steps, each = time.perf_counter(), view.training, view.recording.num_steps, way.seconds
     seeds = min(seeds, max(_FEWEST_SEEDS, int(seconds / (_KINDS * each * steps))))
     steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
@@ -65,7 +68,7 @@ def _prove(
 
     def forks(change: Change, state: State, measure: Measure) -> list[float]:
         score = partial(scored, view, change, measure)
-        ran = run_forks(view.replay, state, orders, change, steps=steps, score=score, stacked=stacked)
+        ran = run_forks(view.replay, state, orders, change, steps=steps, score=score, way=way)
         return [_standing(fork) for fork in ran]
 
     @cache
@@ -94,35 +97,41 @@ def _prove(
 
 
 @contextlib.contextmanager
-def _fastest(view: View, seeds: int) -> Iterator[tuple[bool, float]]:
-    """Sets the number of threads, one or as many as there were; yields whether forks are one program, and its time.
+def _fastest(view: View, seeds: int) -> Iterator[Way]:
+    """Sets the number of threads, one or as many as there were; yields the way to run forks.
 
-    The time is that of a step of one fork. Several threads that wait for one another take many times as long for a
-    small model on a busy machine. What is taken is what was measured to be faster; a program of all forks is not tried
-    where a step is long, since it saves what is beside the arithmetic.
+    Several threads that wait for one another take many times as long for a small model on a busy machine. What is taken
+    is what was measured to be faster; a program of all forks is not tried where a step is long, since it saves what is
+    beside the arithmetic.
     """
     threads = torch.get_num_threads()
-    seconds: dict[int, float] = {}
     try:
+        alone: dict[int, float] = {}
         for number in {1, threads}:
             torch.set_num_threads(number)
-            seconds[number] = _seconds_of_a_step(view, 1)
-        fastest = min(seconds, key=seconds.__getitem__)
+            alone[number] = _seconds_of_a_step(view, 1, ALONE)
+        workers = most_beside(view.recording.model, min(threads, seeds))
+        fastest = min(alone, key=alone.__getitem__)
         torch.set_num_threads(fastest)
-        alone = seconds[fastest]
-        together = _seconds_of_a_step(view, seeds) if alone < _SHORT else math.inf
-        yield together < alone, min(together, alone)
+        each = alone[fastest]
+        ways, copies = [Way(seconds=each)], seeds if each < _SHORT else workers
+        others = [Way(stacked=True, seconds=each)] if each < _SHORT else []
+        others += [Way(workers=workers, seconds=alone[1])] if workers > 1 else []
+        for way in others:
+            steps = max(_TRIED, math.ceil(_COMPARED / (each * copies)))
+            ways.append(replace(way, seconds=_seconds_of_a_step(view, copies, way, steps=steps)))
+        yield min(ways, key=lambda way: way.seconds)
     finally:
         torch.set_num_threads(threads)
 
 
-def _seconds_of_a_step(view: View, copies: int) -> float:
+def _seconds_of_a_step(view: View, copies: int, way: Way, *, steps: int = _TRIED) -> float:
     """Returns those of a fork among so many; the first steps of a process, which are slow, do not count."""
     seconds, orders = [], _orders(view.training, copies)
-    for _ in range(3):
+    for _ in range(_TIMES):
         begun = time.perf_counter()
-        run_forks(view.replay, view.recording.states[0], orders, UNCHANGED, steps=_TRIED, stacked=True)
-        seconds.append((time.perf_counter() - begun) / (_TRIED * copies))
+        run_forks(view.replay, view.recording.states[0], orders, UNCHANGED, steps=steps, way=way)
+        seconds.append((time.perf_counter() - begun) / (steps * copies))
     return max(min(seconds), 1e-6)
 
 
