@@ -42,7 +42,7 @@ th { font-weight: 600; color: var(--soft); font-size: .84rem; }
 tr:last-child td { border-bottom: 0; }
 code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, monospace; font-size: .86rem; }
 code { overflow-wrap: anywhere; }
-td:first-child code { overflow-wrap: normal; }
+td code { overflow-wrap: break-word; }
 pre { background: var(--paper); border: 1px solid var(--line); border-radius: 8px; padding: .8rem; overflow-x: auto;
   margin: .5rem 0; }
 summary { cursor: pointer; color: var(--mark); font-size: .92rem; }

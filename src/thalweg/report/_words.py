@@ -339,7 +339,7 @@ def doctor_words(result: TuneResult | TrainResult) -> tuple[str, list[str]]:
         if result.run is None or not (result.run / "train.py").exists():
             return "", []
         command = f"thalweg doctor {shlex.quote(str(result.run))}"
-        return f"The doctor did not look at this long loop. To let him: {command}", []
+        return f"The doctor did not look at the saved model's loop, which is long. To look at it: {command}", []
     loop = f"{count(diagnosis.num_steps, 'step')} of seed {result.model_seed}"
     if not diagnosis.findings:
         return f"The doctor found nothing wrong in the {loop}.", []

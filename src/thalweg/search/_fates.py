@@ -49,7 +49,7 @@ class Fate:
     """A symptom, and the members that ended with it.
 
     Args:
-        symptom: One of `SYMPTOMS`; those that the doctor knows too have the name of his cause.
+        symptom: One of `SYMPTOMS`; those that the doctor knows too have the name of its cause.
         members: Their places in the population.
         of: Members that have trained: all that were evaluated, or diverged before.
         since: Median over these members of the first step from which on they showed it; None where it has no beginning.

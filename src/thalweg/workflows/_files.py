@@ -139,12 +139,12 @@ def write_files(folder: RunFolder, session: Session, result: Result, saved: Popu
     """Writes the files of a run, result.json last: where that exists, all others do.
 
     `train.py` is written for models of built-in pieces; the log says why where it is not. The doctor looks on while it
-    trains the saved model once more. Returns the result with what he found.
+    trains the saved model once more. Returns the result with what it found.
     """
     folder.remove("SHA256SUMS")  # of the sitting before
-    runner_up = getattr(getattr(result, "tuning", None), "runner_up", None)
-    if runner_up is not None:
-        write_text(folder.path / "runner_up.toml", recipe_to_text(runner_up))
+    search = getattr(result, "tuning", None)
+    if search is not None and search.runner_up is not None:
+        write_text(folder.path / "runner_up.toml", recipe_to_text(search.runner_up))
     save_task(folder, result.task)
     _save_rows(folder, result.task)
     if saved is not None:
@@ -154,7 +154,9 @@ def write_files(folder: RunFolder, session: Session, result: Result, saved: Popu
         except InputError as error:
             folder.log("no script", {"reason": str(error)})
         else:
-            result = replace(result, diagnosis=diagnose_saved_model(folder, result.task, result.recipe))
+            searched = 0 if search is None else search.size.steps
+            found = diagnose_saved_model(folder, result.task, result.recipe, searched=searched)
+            result = replace(result, diagnosis=found)
     write_report(folder, session, result)
     return result
 

@@ -31,7 +31,7 @@ class TuneResult:
         seconds: Wall-clock time, all sittings together.
         complete: False where the search was interrupted.
         model_seed: Seed of the saved model; None before the confirmation.
-        diagnosis: What the doctor saw in the loop of the saved model; None where he did not look.
+        diagnosis: What the doctor saw in the loop of the saved model; None where it did not look.
         run: The run folder, or None.
     """
 
@@ -111,7 +111,7 @@ class TrainResult:
         seconds: Wall-clock time.
         complete: False where it was interrupted.
         model_seed: Seed of the saved model; None where none finished.
-        diagnosis: What the doctor saw in the loop of the saved model; None where he did not look.
+        diagnosis: What the doctor saw in the loop of the saved model; None where it did not look.
         run: The run folder, or None.
     """
 

@@ -14,8 +14,11 @@ from thalweg.recipes import Recipe
 from thalweg.store import RunFolder
 from thalweg.tasks import Task
 
-#: seconds of a loop that is watched unasked, at most; and what a step of plain PyTorch takes, beside its arithmetic
-_SECONDS, _STEP = 4.0, 1e-3
+#: seconds of a loop that is watched unasked, at most, or share of the steps of the search before it: a step of plain
+#: PyTorch in float64 on one core takes some ten times as long, so that this is about a tenth of the search's time
+_SECONDS, _SHARE = 4.0, 0.01
+#: seconds of a step of plain PyTorch, beside its arithmetic
+_STEP = 1e-3
 #: arithmetic of a second, in float64 on one core
 _RATE = 1e10
 
@@ -40,19 +43,21 @@ def watch_run(folder: str | Path) -> Watch:
         return watch_script(script, ["--out", str(Path(place) / "predictions.npz")], share=None)
 
 
-def diagnose_saved_model(folder: RunFolder, task: Task, recipe: Recipe) -> Diagnosis | None:
+def diagnose_saved_model(folder: RunFolder, task: Task, recipe: Recipe, *, searched: int) -> Diagnosis | None:
     """Returns what is wrong with the loop of a run's saved model; None where it is too long to be watched unasked.
 
     What is too long is told by counting, not by the clock: the same run is watched on a slow machine and a fast one.
 
     Args:
         folder: Of the run, with its `train.py`. task: what was optimised. recipe: of the saved model.
+        searched: Steps of the search that found it; 0 without one.
     """
     steps = Pace.of(recipe, len(task.train)).total_steps
-    if steps * (_STEP + step_cost(task, recipe) / _RATE) > _SECONDS:
+    if steps > _SHARE * searched and steps * (_STEP + step_cost(task, recipe) / _RATE) > _SECONDS:
         return None
     try:
-        return watch_run(folder.path).diagnosis()
+        with one_torch_thread():
+            return watch_run(folder.path).diagnosis()
     except Exception as error:  # as where it diverged at once; what the run found is not lost for that
         folder.log("not watched", {"reason": f"{type(error).__name__}: {error}"})
         return None
