@@ -72,7 +72,7 @@ torch.manual_seed(0)
 x = torch.randn(256, 4)
 y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
 model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3), nn.Softmax(dim=1))
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 for epoch in range(8):
     for rows in torch.randperm(256).split(32):
         optimizer.zero_grad()

@@ -12,10 +12,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import thalweg as tw
+from thalweg.doctor._finding import Finding, Remedy, Verdict
 from thalweg.doctor._proof._forks import Fork, Way, _comes_to_the_same, run_forks
-from thalweg.doctor._proof._prove import _orders
+from thalweg.doctor._proof._prove import _orders, verdict_of
 from thalweg.doctor._proof._replay import UNCHANGED, Change
 from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._telling import verdict_lines
 from thalweg.doctor._view import View
 
 Rule = Callable[[nn.Module], torch.optim.Optimizer]
@@ -247,3 +249,24 @@ def test_a_loop_that_breaks_late_is_mended_from_the_last_state_before_the_break(
 def test_a_loop_that_does_not_break_is_forked_from_its_start():
     run = ramped(at=1000, steps=60)
     assert run.view().healthy.step == 0
+
+
+def verdict(remedy: Remedy, changed: float) -> Verdict:
+    scores = [0.5 + 0.01 * k for k in range(8)]
+    after = [score + changed + 0.001 * (k % 3) for k, score in enumerate(scores)]
+    return verdict_of(remedy, scores, after, measure="loss", worst=9.0, begins=0, steps=20, batches=2)
+
+
+def test_what_does_worse_is_not_told_as_a_proof():
+    one, two = (Remedy(says=f"Do {name}.", change=Change()) for name in ("one", "two"))
+    finding = Finding(cause="lr_too_high", says="", weight=1.0, evidence=(), remedies=(one, two))
+    worse, none, better = verdict(one, 0.2), verdict(two, -0.001), verdict(two, -0.2)
+    assert finding.advice is one
+    assert not verdict_lines(finding)
+    told = verdict_lines(replace(finding, verdicts=(worse, none)))
+    assert told[0].startswith("Not proven, it does worse: loss 0.201 higher [")
+    assert told[1].startswith("Tried too: Do two. Not proven: no difference of the loss that 20 steps can show")
+    proven = replace(finding, verdicts=(worse, better))
+    assert proven.advice is two
+    (line,) = verdict_lines(proven)
+    assert line.startswith("Proof: loss 0.199 lower [")

@@ -17,7 +17,7 @@ from thalweg.doctor._finding import Finding
 from thalweg.doctor._proof._prove import prove
 from thalweg.doctor._ranking import ranked
 from thalweg.doctor._record._watch import SHARE, Recorder
-from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_line
+from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_lines
 from thalweg.doctor._view import View
 
 _WIDTH = 100
@@ -203,14 +203,13 @@ def _look(view: View) -> tuple[list[Finding], list[str]]:
 def _lines(number: int, finding: Finding) -> list[str]:
     lines = _wrap(f"{number}. {finding.says}", "   ", hanging=True)
     lines += _wrap(f"Evidence: {' '.join(finding.evidence)}", "   ")
-    proven = next((each for each in finding.verdicts if each.proven), None)
-    remedy = proven.remedy if proven else (finding.remedies[0] if finding.remedies else None)
+    remedy = finding.advice
     if remedy is not None:
         lines += _wrap(f"Do: {remedy.says}", "   ")
         lines += [f"     - {line}" for line in remedy.before.splitlines()]
         lines += [f"     + {line}" for line in remedy.after.splitlines()]
-    for verdict in [proven] if proven else finding.verdicts:
-        lines += _wrap(f"Proof: {verdict_line(verdict)}", "   ")
+    for line in verdict_lines(finding):
+        lines += _wrap(line, "   ")
     return lines
 
 

@@ -87,6 +87,16 @@ class Finding:
     verdicts: Sequence[Verdict] = ()
     rows: Sequence[int] = ()
 
+    @property
+    def proof(self) -> Verdict | None:
+        """The verdict that proves a remedy."""
+        return next((each for each in self.verdicts if each.proven), None)
+
+    @property
+    def advice(self) -> Remedy | None:
+        """The remedy that is proven, else the first."""
+        return self.proof.remedy if self.proof is not None else next(iter(self.remedies), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:

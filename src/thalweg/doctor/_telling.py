@@ -60,16 +60,26 @@ def title_of(cause: str) -> str:
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """Returns a verdict in one line."""
+    """Returns a verdict in one line, which begins with whether it is a proof."""
     effect = verdict.effect
     if effect.told_apart:
-        way = "lower" if effect.mean > 0 else "higher"
+        label, way = ("Proof", "lower") if verdict.proven else ("Not proven, it does worse", "higher")
         ends = sorted((abs(effect.low), abs(effect.high)))
-        what = f"{verdict.measure} {abs(effect.mean):.3g} {way} [{ends[0]:.3g}, {ends[1]:.3g}]"
+        what = f"{label}: {verdict.measure} {abs(effect.mean):.3g} {way} [{ends[0]:.3g}, {ends[1]:.3g}]"
     else:
-        what = f"no difference of the {verdict.measure} that {verdict.steps} steps can show"
+        what = f"Not proven: no difference of the {verdict.measure} that {verdict.steps} steps can show"
     length = f"{verdict.steps} steps" + (f" from step {verdict.begins:,} on" if verdict.begins else "")
     return f"{what}, {verdict.unchanged:.3g} -> {verdict.changed:.3g} after {length}, {effect.seeds} seeds."
+
+
+def verdict_lines(finding: Finding) -> list[str]:
+    """Returns the proof of a finding, or else what became of each remedy that was tried: of the advice first."""
+    if finding.proof is not None:
+        return [verdict_line(finding.proof)]
+    return [
+        verdict_line(each) if each.remedy is finding.advice else f"Tried too: {each.remedy.says} {verdict_line(each)}"
+        for each in finding.verdicts
+    ]
 
 
 def charts_of(view: View) -> list[Chart]:
@@ -97,11 +107,9 @@ def charts_of(view: View) -> list[Chart]:
 
 def _sentences(finding: Finding) -> Iterator[str]:
     yield from finding.evidence
-    proven = next((each for each in finding.verdicts if each.proven), None)
-    if proven is not None:
-        yield f"{proven.remedy.says} Proof: {verdict_line(proven)}"
-    elif finding.remedies:
-        yield finding.remedies[0].says
+    if finding.advice is not None:
+        yield finding.advice.says
+    yield from verdict_lines(finding)
 
 
 def _verdict_table(verdicts: Sequence[tuple[Finding, Verdict]]) -> Table:
@@ -115,7 +123,7 @@ def _verdict_table(verdicts: Sequence[tuple[Finding, Verdict]]) -> Table:
             f"{verdict.changed:.4g}",
             f"{verdict.effect.mean:.3g}",
             f"{verdict.effect.low:.3g} to {verdict.effect.high:.3g}",
-            str(verdict.steps),
+            f"{verdict.steps:,}" + (f" from {verdict.begins:,} on" if verdict.begins else ""),
             str(verdict.effect.seeds),
         )
         for finding, verdict in verdicts

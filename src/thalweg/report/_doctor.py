@@ -53,11 +53,9 @@ def diagnosis_parts(diagnosis: Diagnosis, drawn: dict[str, dict[str, Any]]) -> l
         diagnosis: Of any loop.
         drawn: Its charts by name.
     """
-    first, verdict = diagnosis.findings[0] if diagnosis.findings else None, None
+    remedy = diagnosis.findings[0].advice if diagnosis.findings else None
     shown = answer_parts(diagnosis.answer, drawn)
-    if first is not None and first.remedies:
-        verdict = next((each for each in first.verdicts if each.proven), None)
-        remedy = verdict.remedy if verdict else first.remedies[0]
+    if remedy is not None:
         change = [f"- {line}" for line in remedy.before.splitlines()] + [
             f"+ {line}" for line in remedy.after.splitlines()
         ]

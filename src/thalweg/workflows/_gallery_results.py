@@ -160,7 +160,7 @@ class GalleryResult:
     @property
     def proven(self) -> bool:
         """Whether a remedy of the planted fault helped beyond chance."""
-        return self.rank is not None and any(v.proven for v in self.diagnosis.findings[self.rank - 1].verdicts)
+        return self.rank is not None and self.diagnosis.findings[self.rank - 1].proof is not None
 
     @property
     def answer(self) -> Answer:
@@ -225,7 +225,7 @@ class GalleryResult:
         place = "first" if rank == 1 else f"as number {rank} of its {len(found)} findings"
         proof = " and proves a remedy" if self.proven else ""
         tried = bool(found[rank - 1].verdicts)
-        rest = "; the remedies that it tried made no difference that it can show" if tried and not self.proven else ""
+        rest = "; no remedy that it tried is proven to help" if tried and not self.proven else ""
         return f"The doctor, who was not told, names it {place}{proof}{rest}."
 
 
