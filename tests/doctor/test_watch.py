@@ -279,6 +279,21 @@ def test_a_loop_under_autocast_is_replayed_under_it(whole):
     assert any(a != b for a, b in run.view().replay.recorded())
 
 
+def test_the_noise_of_a_loop_in_bfloat16_is_that_in_float32():
+    noise = []
+    for dtype in (torch.float32, torch.bfloat16):
+        network, (x, y) = model().to(dtype), data()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        with tw.watch(network, optimizer) as run:
+            for rows in torch.arange(96).split(16):
+                optimizer.zero_grad()
+                F.cross_entropy(network(x[rows].to(dtype)), y[rows]).backward()
+                optimizer.step()
+        assert all(a == b for a, b in run.view().replay.recorded())
+        noise.append(run.view().noise_scale)
+    assert noise[1] == pytest.approx(noise[0], rel=0.02)
+
+
 @pytest.mark.filterwarnings("ignore:.*GradScaler.*")
 def test_scaled_gradients_are_not_replayed():
     network = model()
