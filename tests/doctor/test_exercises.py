@@ -71,6 +71,7 @@ def test_the_script_of_a_healthy_loop_is_healthy(tmp_path):
     assert not run.diagnosis().findings
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")  # torch names a fault itself
 @pytest.mark.parametrize("fault", [each for each in FAULTS if each not in OTHER_DRAWS])
 def test_the_script_of_a_fault_gives_the_losses_of_the_loop_to_the_bit(fault, tmp_path):
     exercise = small(fault)

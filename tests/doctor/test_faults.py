@@ -35,6 +35,7 @@ def places(fault: str) -> list[tuple[str, str]]:
     return [place for place in PLACES if planted(fault, *place) is not None][:2]
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")  # torch names a fault itself
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_the_first_finding(fault):
     for data, model in places(fault):

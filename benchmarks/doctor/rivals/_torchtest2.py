@@ -11,7 +11,8 @@ from benchmarks.doctor.rivals._seen import Seen, Words, title, told
 WORDS: Words = {
     "forward: ": (),
     "output_finite: ": ("not_finite_inputs", "exploding_signals"),
-    "output_varies: ": ("zero_initialisation", "dead_units"),
+    # "input ignored, collapsed activations or a broadcasting bug?"
+    "output_varies: ": ("zero_initialisation", "dead_units", "target_broadcast"),
     "eval_determinism: ": (),
     "loss: the loss is nan": ("not_finite_inputs", "exploding_signals"),
     "loss: ": (),
@@ -52,7 +53,12 @@ WORDS: Words = {
     "overfit_batch: the loss became": ("lr_too_high", "exploding_signals", "not_finite_inputs"),
     "overfit_batch: gradients became": ("lr_too_high", "exploding_signals", "not_finite_inputs"),
     # "check the learning rate, the optimizer and that targets match outputs"
-    "overfit_batch: the loss did not decrease": ("lr_too_low", "lr_too_high", "parameters_not_in_optimizer"),
+    "overfit_batch: the loss did not decrease": (
+        "lr_too_low",
+        "lr_too_high",
+        "parameters_not_in_optimizer",
+        "target_broadcast",
+    ),
     # "the model may lack capacity, the lr may be too low"
     "overfit_batch: the loss decreased": ("lr_too_low", "no_activation"),
     "overfit_batch: raised": (),

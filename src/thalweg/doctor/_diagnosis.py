@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -106,7 +109,8 @@ class Watch(Recorder):
             RunError: where no step was watched, or the loop still runs.
         """
         view = self.view()
-        found, notes = _look(view)
+        with _quiet():
+            found, notes = _look(view)
         return Diagnosis(
             findings=ranked(found),
             num_steps=self.recording.num_steps,
@@ -128,12 +132,13 @@ class Watch(Recorder):
         view, plain = self.view(), self.diagnosis()
         if plain.refused is not None or not plain.findings:
             return plain
-        try:
-            pairs = view.replay.recorded()
-        except Exception as error:  # the user's own model and optimizer run here
-            return replace(plain, refused=f"a copy of it fails ({type(error).__name__}: {error})")
-        equal = sum(a == b or (a != a and b != b) for a, b in pairs)
-        findings, notes = prove(view, plain.findings, seeds=seeds, seconds=seconds)
+        with _quiet():
+            try:
+                pairs = view.replay.recorded()
+            except Exception as error:  # the user's own model and optimizer run here
+                return replace(plain, refused=f"a copy of it fails ({type(error).__name__}: {error})")
+            equal = sum(a == b or (a != a and b != b) for a, b in pairs)
+            findings, notes = prove(view, plain.findings, seeds=seeds, seconds=seconds)
         return replace(plain, findings=findings, replayed=(equal, len(pairs)), notes=(*plain.notes, *notes))
 
     def view(self) -> View:
@@ -198,6 +203,16 @@ def _look(view: View) -> tuple[list[Finding], list[str]]:
         else:
             found += [finding] if finding is not None else []
     return found, [f"Not looked for, as a copy of the loop fails ({why}): {', '.join(t)}" for why, t in failed.items()]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps warnings back that the loop itself has given, and code that is compiled from being compiled anew."""
+    with warnings.catch_warnings(), contextlib.ExitStack() as undo:
+        warnings.simplefilter("ignore")
+        if "torch._dynamo" in sys.modules:
+            undo.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
 
 
 def _lines(number: int, finding: Finding) -> list[str]:

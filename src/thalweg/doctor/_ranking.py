@@ -23,6 +23,8 @@ _LEADS_TO: dict[str, tuple[str, ...]] = {
     "label_noise": ("overfitting",),
     "dropout_too_strong": ("exploding_signals", "lr_too_high", "lr_too_low", "class_collapse"),
     "frozen_batch_norm_drifts": ("parameters_frozen",),
+    "target_broadcast": ("lr_too_high", "lr_too_low", "batch_too_large", "dead_units", "pretrained_weights_forgotten"),
+    "other_terms_too_strong": ("lr_too_low", "dead_units", "class_collapse"),
     "unscaled_target": ("lr_too_high", "lr_too_low", "dead_units"),
     "momentum_too_high": ("lr_too_high", "dead_units"),
     "initial_weights_too_large": (

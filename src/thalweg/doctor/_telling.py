@@ -163,7 +163,7 @@ def _loss_chart(view: View) -> Chart:
     steps = [k * size + (len(part) - 1) / 2 for k, part in enumerate(parts)]
     means = [float(np.mean(part)) for part in parts]
     series = [Series(name="training", x=steps, y=known(means), style="line")]
-    curve = [(each.step, each.loss) for each in view.recording.curve if each.rows]
+    curve = view.curve
     if curve:
         series.append(
             Series(

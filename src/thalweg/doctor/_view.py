@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,8 +26,12 @@ _ROWS = 4096
 _NOISE_BATCHES, _NOISE_PARTS = 32, 16
 #: steps over which a mean of the loss is taken, and the rise of that mean from its least with which a loop is broken
 _WINDOW, _BROKEN = 10, 2.0
-#: factors of a step at which the loss is measured
-_FACTORS = tuple(2.0**k for k in range(-10, 11))
+#: factors of a step at which the loss is measured: powers of 2; the last while it falls
+_LEAST_FACTOR, _FACTOR, _MOST_FACTOR = -10, 10, 40
+#: so many times as long is a step that the rounding of the weights swallows
+_LONGER = 2.0**20
+#: a difference of losses that rounding may make, in units of the last place
+_ROUNDING = 8
 
 
 class View:
@@ -48,6 +52,11 @@ class View:
         return np.array([float(loss) for loss in self.recording.losses]) / self.replay.mean_scale
 
     @cached_property
+    def curve(self) -> list[tuple[int, float]]:
+        """Steps before each evaluation, and its loss as a mean over rows."""
+        return [(each.step, each.mean(of_sums=self.replay.per_row)) for each in self.recording.curve if each.rows]
+
+    @cached_property
     def passes(self) -> list[Pass]:
         """Training passes that are held and intact."""
         return [each for each in self.recording.passes if each.intact and each.target is not None]
@@ -64,9 +73,11 @@ class View:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Operations between the last weights and the loss, the last first."""
+        """Operations between the last weights and the loss, the last first; "unknown" where some are not known."""
         if self.call is None:
             return ()
+        if self.call.head is None and not self.call.own:
+            return ("unknown",)
         head = (
             ()
             if self.call.head is None
@@ -194,8 +205,17 @@ class View:
 
     def null_loss(self) -> float | None:
         """Returns the loss of the best constant output, in the units of the loss; None where that is not known."""
+        call, mean = self.call, self._null_mean()
+        if call is None or mean is None or call.unit is None:
+            return None
+        if self.replay.per_row:
+            return mean * self._numbers_per_row
+        return mean if call.options.get("reduction", "mean") == "mean" else None
+
+    def _null_mean(self) -> float | None:
+        """Returns the mean of the loss function for the best constant output; None where that is not known."""
         y, call = self.targets, self.call
-        if y is None or call is None or call.unit is None or call.options.get("reduction", "mean") != "mean":
+        if y is None or call is None:
             return None
         if call.name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
             counts = torch.bincount(y[(y != call.options.get("ignore_index", -100)) & (y >= 0)]).double()
@@ -210,9 +230,34 @@ class View:
             return float(getattr(F, call.name)(best.expand_as(y), y.double(), **options))
         return None
 
+    @property
+    def _numbers_per_row(self) -> float:
+        """Numbers of the target of a row."""
+        y = self.targets
+        return 1.0 if y is None else y.numel() / len(y)
+
+    @cached_property
+    def seen_losses(self) -> np.ndarray:
+        """(P,) values of the loss function itself, as means, of the passes that are held."""
+        summed = self.call is not None and self.call.options.get("reduction") == "sum"
+        found = [(each, float(each.seen)) for each in self.passes if each.seen is not None]
+        return np.array([value / (each.target.numel() if summed else 1) for each, value in found])
+
+    @cached_property
+    def other_terms(self) -> np.ndarray:
+        """(P,) what the loss function leaves of the loss, of the passes that are held."""
+        triples = [(each.loss, each.weight, each.seen) for each in self.passes]
+        return np.array(
+            [float(a) - float(w) * float(b) for a, w, b in triples if not (a is None or w is None or b is None)]
+        )
+
     def unlearnt(self) -> float:
-        """Returns the loss in the end over that of the best constant answer (where unknown, the first loss)."""
-        null, losses = self.null_loss(), self.losses
+        """Returns the loss in the end over that of the best constant answer (where unknown, the first loss).
+
+        Where terms stand beside the loss function, it is the value of that alone.
+        """
+        beside = self.replay.factor is None
+        null, losses = (self._null_mean(), self.seen_losses) if beside else (self.null_loss(), self.losses)
         if len(losses) == 0:
             return math.inf
         end = float(np.median(losses[-max(3, len(losses) // 10) :]))
@@ -285,7 +330,7 @@ class View:
     def step_factors(self) -> list[float]:
         """For some recent passes: by what its own step must be multiplied for the least loss on its batch.
 
-        Steps of the copy at the last state. 2^-10 where no step lowers the loss.
+        Steps of the copy at the last state. As in `_best_factor`.
         """
         return self._factors(self.recording.states[-1], self.training[-8:])
 
@@ -321,40 +366,46 @@ class View:
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
     def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
-        found: list[float] = []
         # a schedule may have ended: the state after the last step holds the rate of one that never came
         rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]
         if (
             not self.replay.knows_loss
-            or not batches
+            or self.replay.needs_closure
             or not any(rates)
             or not all(t.isfinite().all() for t in _floats(state.model))
         ):
             return []
-        for batch in batches:
-            model, optimizer = self.replay.copies(state)
-            for group, rate in zip(optimizer.param_groups, rates, strict=False):
-                group["lr"] = rate
-            model.train(self.passes[-1].training)
+        return [self._factor(state, batch, rates) for batch in batches]
 
-            def loss_of(model: nn.Module = model, batch: Batch = batch) -> torch.Tensor:
-                state.random.restore()  # the same units are dropped each time
-                return self.replay.loss_of(model, batch)
+    def _factor(self, state: State, batch: Batch, rates: Sequence[float]) -> float:
+        def loss_of() -> torch.Tensor:
+            state.random.restore()  # the same units are dropped each time
+            return self.replay.loss_of(model, batch)
 
-            before = [p.detach().clone() for p in model.parameters()]
-            with kept_random():
-                (loss_of() * self.replay.step_scale).backward()
+        def after(factor: float) -> float:
+            with torch.no_grad():
+                for p, b, u in zip(model.parameters(), before, steps, strict=True):
+                    p.copy_(b + factor * u)
+                try:
+                    loss = float(loss_of())
+                except RuntimeError:  # a loss may refuse what is not finite
+                    return math.inf
+                return loss if math.isfinite(loss) else math.inf
+
+        with kept_random():
+            for longer in (1.0, _LONGER):
+                model, optimizer = self.replay.copies(state)
+                for group, rate in zip(optimizer.param_groups, rates, strict=False):
+                    group["lr"] = longer * rate
+                model.train(self.passes[-1].training)
+                before = [p.detach().clone() for p in model.parameters()]
+                first = loss_of()
+                (first * self.replay.step_scale).backward()
                 optimizer.step()
-                losses = []
-                with torch.no_grad():
-                    steps = [p - b for p, b in zip(model.parameters(), before, strict=True)]
-                    for factor in (0.0, *_FACTORS):
-                        for p, b, u in zip(model.parameters(), before, steps, strict=True):
-                            p.copy_(b + factor * u)
-                        losses.append(float(loss_of()))
-            best = min(range(len(losses)), key=lambda k: losses[k] if math.isfinite(losses[k]) else math.inf)
-            found.append(_FACTORS[max(best - 1, 0)])
-        return found
+                steps = [p.detach() - b for p, b in zip(model.parameters(), before, strict=True)]
+                if any(bool(u.any()) for u in steps):
+                    break
+            return longer * _best_factor(after, torch.finfo(first.dtype).eps)
 
     def outputs(self, batches: Sequence[Batch]) -> torch.Tensor | None:
         """Returns what the model, as the loop left it, answers to some batches in evaluation mode; or None."""
@@ -382,6 +433,33 @@ class View:
             return math.nan
         noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
         return noise / signal if signal > 0 else math.inf
+
+
+def _best_factor(after: Callable[[float], float], eps: float) -> float:
+    """Returns the factor of a step, a power of 2, after which the loss is least.
+
+    Where none lowers it by more than rounding may, it is the longest that does not raise it; 1 where none does that.
+
+    Args:
+        after: The loss after a step that is multiplied by a factor. eps: relative rounding of a loss.
+    """
+    start = after(0.0)
+    rounding = _ROUNDING * eps * abs(start)
+    losses = {2.0**k: after(2.0**k) for k in range(_LEAST_FACTOR, _FACTOR + 1)}
+    last = 2.0**_FACTOR
+    while last < 2.0**_MOST_FACTOR:
+        flat = all(abs(each - start) <= rounding for each in losses.values())
+        if not flat and (losses[last] > min(losses.values()) or losses[last] == losses[last / 2]):
+            break
+        last *= 2
+        losses[last] = after(last)
+    least = min(losses.values())
+    if least < start - rounding:
+        return min(factor for factor, loss in losses.items() if loss <= least + rounding)
+    harmless = [factor for factor, loss in losses.items() if loss <= start + rounding]
+    if len(harmless) == len(losses):
+        return 1.0
+    return max(harmless, default=2.0**_LEAST_FACTOR)
 
 
 def _floats(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:

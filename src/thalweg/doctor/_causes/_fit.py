@@ -20,12 +20,13 @@ _BELOW = 0.5
 _BY_HEART, _UNLEARNT_HELD = 0.05, 0.3
 #: a share of units that is dropped, and a share of what knows nothing at which the loss stays
 _DROPPED, _UNLEARNT = 0.6, 0.5
+#: terms beside the loss rule where they fell below this share, and it stays at this one of what knows nothing
+_FELL, _STAYS = 0.5, 0.8
 
 
 @cause("overfitting", "overfitting")
 def _overfitting(view: View) -> Finding | None:
-    curve = [(each.step, each.loss) for each in view.recording.curve if each.rows]
-    null = view.null_loss()
+    curve, null = view.curve, view.null_loss()
     if len(curve) < 4 or null is None:
         return None
     steps, losses = np.array([step for step, _ in curve]), np.array([loss for _, loss in curve])
@@ -59,6 +60,27 @@ def _overfitting(view: View) -> Finding | None:
                 after="if valid_loss < best: best, kept = valid_loss, copy.deepcopy(model.state_dict())",
             )
         ],
+    )
+
+
+@cause("other_terms_too_strong", "terms beside the loss that are too strong")
+def _other_terms_too_strong(view: View) -> Finding | None:
+    call, rest = view.call, view.other_terms
+    if call is None or view.replay.factor is not None or len(rest) < 10 or not view.unlearnt() > _STAYS:
+        return None
+    size = max(3, len(rest) // 10)
+    start, end = float(np.median(rest[:3])), float(np.median(rest[-size:]))
+    if not (rest.min() >= 0 and end < _FELL * start):
+        return None
+    return Finding(
+        cause="other_terms_too_strong",
+        says=f"Terms that are added to {call.name} rule the training: it lowers these, and learns nothing of the data.",
+        weight=0.85,
+        evidence=[
+            f"They fell from {start:.3g} to {end:.3g}, while {call.name} stays at {view.unlearnt():.0%} of that of a "
+            "constant answer."
+        ],
+        remedies=[Remedy(says="Multiply these terms by a smaller factor, such as a tenth.", change=Change())],
     )
 
 

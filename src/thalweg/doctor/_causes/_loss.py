@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -9,12 +12,16 @@ from torch import nn
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, Criterion, ModelChange
 from thalweg.doctor._proof._score import HIDDEN, to_labels
-from thalweg.doctor._record._batch import with_logits
+from thalweg.doctor._record._batch import Batch, with_logits
 from thalweg.doctor._view import View
+
+Shape = tuple[int, ...]
 
 #: root mean square of targets beyond which a network that begins near 0 has far to go
 _FAR = 5.0
 _MANY_ROWS = 100
+#: a loss that is so many times the mean is a sum
+_TIMES = 2.0
 
 
 @cause("softmax_before_cross_entropy", "softmax before cross-entropy")
@@ -74,7 +81,7 @@ def _classes_by_squared_error(view: View, *, squashed: bool) -> Finding | None:
     call = view.call
     if call is None or call.name not in ("mse_loss", "l1_loss") or view.kind not in ("classes", "binary"):
         return None
-    if squashed != (view.operations[:1] in (("sigmoid",), ("softmax",))):
+    if view.operations[:1] == ("unknown",) or squashed != (view.operations[:1] in (("sigmoid",), ("softmax",))):
         return None
     says = (
         f"A {view.operations[0]} feeds a squared error on classes: where an answer is wrong and certain, there is "
@@ -148,7 +155,7 @@ def _likelihood_of_logits(view: View) -> Finding | None:
     if call is None or call.name != "nll_loss" or view.operations[:1] == ("log_softmax",):
         return None
     ends = view.operations[0] if view.operations else "raw outputs"
-    if ends.startswith("log"):
+    if ends == "unknown" or ends.startswith("log"):
         return None
     softmax = ends == "softmax"
     return Finding(
@@ -171,15 +178,17 @@ def _likelihood_of_logits(view: View) -> Finding | None:
 
 @cause("summed_loss", "a loss that is summed over the batch")
 def _summed_loss(view: View) -> Finding | None:
-    call = view.call
-    if call is None or call.options.get("reduction") != "sum":
+    call, factor = view.call, view.replay.factor
+    if call is None or call.options.get("reduction") != "sum" or view.replay.per_row or factor is None:
         return None
     rows = call.shape[0]
+    if factor * rows < _TIMES:
+        return None
     adaptive = type(view.recording.optimizer).__name__ not in ("SGD", "ASGD", "Rprop")
     return Finding(
         cause="summed_loss",
-        says=f"The loss is summed over the batch: a step is {rows} times as long as that of the mean, and changes with "
-        "the size of the batch.",
+        says=f"The loss is summed over the batch: a step is {factor * rows:.3g} times as long as that of the mean, and "
+        "changes with the size of the batch.",
         weight=0.5 if adaptive else 0.95,
         evidence=[f"reduction='sum' with {rows} rows in a batch."],
         remedies=[
@@ -247,6 +256,53 @@ def _unscaled_target(view: View) -> Finding | None:
     )
 
 
+@cause("target_broadcast", "a target that is broadcast against the output")
+def _target_broadcast(view: View) -> Finding | None:
+    shapes = _spread(view)
+    if shapes is None:
+        return None
+    output, target, over = shapes
+    known = view.call is not None
+    return Finding(
+        cause="target_broadcast",
+        says="Every output is compared with the target of every row: all that can be learnt is the mean of the target.",
+        weight=1.0,
+        evidence=[
+            f"The output is of shape {_shape(output)}"
+            + (f", the target of shape {_shape(target)}" if target is not None else "")
+            + f": their difference is of shape {_shape(over)}."
+        ],
+        remedies=[
+            Remedy(
+                says="Give the target the shape of the output.",
+                change=Change(batches=_in_shape) if known else Change(),
+                before="loss = criterion(output, y)" if known else "output - y",
+                after="loss = criterion(output, y.view_as(output))" if known else "output - y.view_as(output)",
+            )
+        ],
+    )
+
+
+def _spread(view: View) -> tuple[Shape, Shape | None, Shape] | None:
+    """Returns the shapes of output and target, and the larger one of their difference; None where it is not larger."""
+    call, recorded = view.call, view.recording.mean_over
+    if call is None:
+        if recorded is None:
+            return None
+        output, over = recorded
+        column = len(output) == 1 or (len(output) == 2 and output[1] == 1)
+        return (output, None, over) if column and output[0] > 1 and over == (output[0],) * 2 else None
+    pairs = [(each.call.shape[1:], each.target) for each in view.passes if each.call is not None]
+    shape, y = next(((shape, y) for shape, y in pairs if isinstance(y, torch.Tensor) and len(y) > 1), ((), None))
+    if y is None or call.name not in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+        return None
+    output, target = (len(y), *shape), tuple(y.shape)
+    if math.prod(output) != math.prod(target) or output == target:
+        return None
+    over = tuple(torch.broadcast_shapes(output, target))
+    return (output, target, over) if math.prod(over) > math.prod(output) else None
+
+
 @cause("no_activation", "no activation between layers")
 def _no_activation(view: View) -> Finding | None:
     layers = view.layers(0)
@@ -270,6 +326,15 @@ def _no_activation(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _shape(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) if len(shape) > 1 else f"({', '.join(map(str, shape))},)"
+
+
+def _in_shape(batches: Sequence[Batch]) -> Sequence[Batch]:
+    """Gives targets the shape of outputs: a column where they are a row of numbers, and the other way round."""
+    return [each.with_target(each.target[:, None] if each.target.ndim == 1 else each.target[:, 0]) for each in batches]
 
 
 def _nll_of_probabilities(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,7 @@ def _missing_zero_grad(view: View) -> Finding | None:
 @cause("parameters_not_in_optimizer", "parameters that are not trained")
 def _parameters_not_in_optimizer(view: View) -> Finding | None:
     recording = view.recording
-    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]}
+    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]} | recording.elsewhere
     named = list(recording.model.named_parameters())
     outside = [(name, p) for name, p in named if id(p) not in trained]
     got = {each.name for probe in recording.probes for each in probe.params if each.gradient}
@@ -171,18 +171,24 @@ def _lr_too_low(view: View) -> Finding | None:
         return None
     return Finding(
         cause="lr_too_low",
-        says=f"The learning rate, {lr:g}, is too low: the loss would still fall {middle:.0f} steps further in the same "
-        "direction.",
+        says=f"The learning rate, {lr:g}, is too low: the loss would still fall {middle:,.0f} steps further in the "
+        "same direction.",
         weight=min(0.85, 0.5 + 0.05 * math.log2(middle)),
         evidence=[
-            f"On its own batch, the best step is {middle:.0f} times that which was made (median of {len(factors)}).",
+            f"On its own batch, the best step is {middle:,.0f} times that which was made (median of {len(factors)}).",
             f"In {len(losses):,} steps the loss went from {start:.4g} to {end:.4g}.",
         ],
         remedies=[
             Remedy(says=f"Try lr={f * lr:g}.", change=Change(rate=f), before=f"lr={lr:g}", after=f"lr={f * lr:g}")
-            for f in (10.0, 100.0)
+            for f in _higher(middle)
         ],
     )
+
+
+def _higher(factor: float) -> tuple[float, float]:
+    """Returns factors on the rate to try, where one batch alone speaks for some factor: 10 and 100 up to 10,000."""
+    most = max(2, math.floor(math.log10(factor)) - 1)
+    return 10.0 ** (most - 1), 10.0**most
 
 
 @cause("momentum_too_high", "momentum that is too high")

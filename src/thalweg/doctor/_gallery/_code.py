@@ -44,6 +44,7 @@ _ROWS = {
     "binary_loss_on_softmax": "y, y_held = F.one_hot(y, CLASSES).float(), F.one_hot(y_held, CLASSES).float()",
     "labels_off_by_one": "y, y_held = y + 1, y_held + 1",
     "unscaled_target": "y, y_held = 77 * y + 152, 77 * y_held + 152",
+    "target_broadcast": "y, y_held = y[:, 0], y_held[:, 0]",
     "off_centre_inputs": "x, x_held = x + 8, x_held + 8",
     "unscaled_inputs": "x, x_held = 100 * x + 50, 100 * x_held + 50",
     "sorted_batches": "order = y.argsort(stable=True)\nx, y = x[order], y[order]",
@@ -287,7 +288,7 @@ def _training(loop: Loop, fault: str) -> Iterator[str]:
     yield "        output = model(x_held)"
     yield f"        held_loss = {loss}(output, y_held{last})"
     told = "training loss {loss:.4g}, validation loss {held_loss:.4g}"
-    one_hot = loop.y.is_floating_point() and loop.y.shape[1] > 1
+    one_hot = loop.y.is_floating_point() and loop.y.numel() > len(loop.y)
     if loop.has_classes or one_hot:
         yield f"        accuracy = (output.argmax(1) == y_held{'.argmax(1)' if one_hot else ''}).float().mean()"
         told += ", accuracy {accuracy:.1%}"

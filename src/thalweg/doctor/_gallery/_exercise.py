@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -254,7 +255,9 @@ def _names(part: str, fault: str, data: str | None, model: str | None, seed: int
 
 def _train(loop: Loop, data: str, model: str) -> Trial:
     seen: list[tuple[float, float]] = []
-    watched = loop.run(each_epoch=lambda output, loss: seen.append((loss, _score(output, loop.y_held))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some name the fault
+        watched = loop.run(each_epoch=lambda output, loss: seen.append((loss, _score(output, loop.y_held))))
     assert isinstance(watched, Watch)
     recording = watched.recording
     view = View(recording)
@@ -286,7 +289,8 @@ def _train(loop: Loop, data: str, model: str) -> Trial:
 
 def _score(output: torch.Tensor, target: torch.Tensor) -> float:
     """Returns the share of right answers; of quantities R2."""
-    if target.is_floating_point() and target.shape[1] == 1:
+    if target.is_floating_point() and len(target) == target.numel():
+        output = output.reshape(target.shape)
         error, spread = (output - target).double().square().sum(), (target - target.mean()).double().square().sum()
         return float(1 - error / spread)
     if not bool(output.isfinite().all()):

@@ -131,6 +131,14 @@ def _unscaled_target(loop: Loop) -> Loop | None:
     return loop
 
 
+@fault("target_broadcast")
+def _broadcast(loop: Loop) -> Loop | None:
+    if not loop.y.is_floating_point():
+        return None
+    loop.y, loop.y_held = loop.y[:, 0], loop.y_held[:, 0]
+    return loop
+
+
 @fault("no_activation")
 def _linear_only(loop: Loop) -> Loop | None:
     if not _has(loop, nn.ReLU) or _has(loop, nn.Conv2d, nn.BatchNorm1d):

@@ -13,6 +13,7 @@ FAULT_GROUPS: dict[str, tuple[str, ...]] = {
         "summed_loss",
         "labels_off_by_one",
         "unscaled_target",
+        "target_broadcast",
         "no_activation",
     ),
     "optimizer": (
@@ -73,6 +74,7 @@ LOOKS: tuple[tuple[str, ...], ...] = (
         "softmax_before_cross_entropy",
         "sigmoid_with_squared_error",
         "binary_loss_on_softmax",
+        "target_broadcast",
         "no_activation",
         "parameters_not_in_optimizer",
         "parameters_frozen",

@@ -93,28 +93,52 @@ class Replay:
         if not all(each.intact for each in held):
             return "batches were written over after they were used"
         if self.factor is None:
-            return "its loss has terms beside that which was seen; pass the whole as `criterion`"
+            return "its loss has terms beside that which was seen, and tw.watch was given no criterion"
         if not self.knows_loss:
-            return "its loss is none of torch's functions; pass it as `criterion`"
-        if isinstance(recording.optimizer, torch.optim.LBFGS):
+            what = (
+                "its loss is none of torch's functions"
+                if self.call is None
+                else f"what the loop does between its model and {self.call.name} is not known"
+            )
+            return f"{what}, and tw.watch was given no criterion"
+        if self.needs_closure:
             return "its optimizer needs a closure"
         return None
+
+    @property
+    def needs_closure(self) -> bool:
+        """Whether a step of the optimizer asks for the loss anew."""
+        return isinstance(self.recording.optimizer, torch.optim.LBFGS)
 
     @cached_property
     def factor(self) -> float | None:
         """What the loss was multiplied by before backward; None where that changes from pass to pass."""
-        pairs = [
-            (float(p.loss), float(p.seen)) for p in self.recording.passes if p.loss is not None and p.seen is not None
-        ]
-        ratios = [loss / seen for loss, seen in pairs if seen != 0 and math.isfinite(loss) and math.isfinite(seen)]
+        ratios = [ratio * (rows if self.per_row else 1) for ratio, rows in self._ratios]
         if not ratios:
             return 1.0
         middle = statistics.median(ratios)
         if all(abs(each - middle) <= 1e-4 * abs(middle) for each in ratios):
             return middle
         # each divided by the number of passes of its step: the last step of an epoch may have fewer than the others
-        parts = range(1, self.passes_per_step + 1)
-        return middle if all(min(abs(each * num - 1) for num in parts) <= 1e-4 for each in ratios) else None
+        return middle if all(map(self._is_one_part, ratios)) else None
+
+    @cached_property
+    def per_row(self) -> bool:
+        """Whether the loss function gave a sum, which the loop divided by the rows of each batch."""
+        call = self.call
+        if call is None or call.own or call.options.get("reduction") != "sum" or not self._ratios:
+            return False
+        return all(self._is_one_part(ratio * rows) for ratio, rows in self._ratios)
+
+    @cached_property
+    def _ratios(self) -> list[tuple[float, int]]:
+        """What backward was called on over the value of the loss function, and the rows, of every pass."""
+        found = [(ratio_of(each), _rows_of(each)) for each in self.recording.passes]
+        return [(ratio, rows) for ratio, rows in found if math.isfinite(ratio)]
+
+    def _is_one_part(self, ratio: float) -> bool:
+        """Whether a loss was divided by no more than the passes of a step."""
+        return min(abs(ratio * num - 1) for num in range(1, self.passes_per_step + 1)) <= 1e-4
 
     @cached_property
     def passes_per_step(self) -> int:
@@ -152,7 +176,7 @@ class Replay:
     @property
     def knows_loss(self) -> bool:
         """Whether the loss of a batch can be computed, on a copy."""
-        return self._loop is not None and (
+        return (self._loop is not None and self.factor is not None) and (
             self.recording.criterion is not None
             or (self.call is not None and (self.call.own or self.call.head is not None))
         )
@@ -171,6 +195,8 @@ class Replay:
         options = dict(call.options)
         positional = options.pop("positional", ())
         function = getattr(F, call.name)
+        if self.per_row:
+            return lambda given, target: function(given, target, *positional, **options) / len(target)
         return lambda given, target: function(given, target, *positional, **options)
 
     def loss_of(self, model: Callable[..., Any], batch: Batch, criterion: Criterion | None = None) -> torch.Tensor:
@@ -245,7 +271,7 @@ class Replay:
                 begins = k == 0 or first[k - 1].step < each.step
                 if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
-                factor = math.nan if each.loss is None or not each.seen else float(each.loss) / float(each.seen)
+                factor = ratio_of(each) * (_rows_of(each) if self.per_row else 1)
                 loss = self.scaled(self.loss_of(model, batches[k]), factor if math.isfinite(factor) else None)
                 loss.backward()
                 if each.loss is not None:
@@ -291,3 +317,14 @@ class Replay:
         for group, rate in zip(optimizer.param_groups, recording.rates[step], strict=False):
             group["lr"] = change.rate * (rate if change.rates is None else change.rates(step))
         optimizer.step()
+
+
+def ratio_of(each: Pass) -> float:
+    """Returns what backward was called on over the value of the loss function; NaN where that is not known."""
+    if each.loss is None or each.seen is None or not float(each.seen):
+        return math.nan
+    return float(each.loss) / float(each.seen)
+
+
+def _rows_of(each: Pass) -> int:
+    return len(each.target) if isinstance(each.target, torch.Tensor) and each.target.ndim else 1

@@ -139,7 +139,7 @@ def _each(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 def logits_of(output: Any) -> torch.Tensor | None:
     """Returns the outputs proper in what a model answers; None where it holds none.
 
-    They are the answer itself, or its `logits`, or the first tensor of numbers that is no scalar.
+    They are the answer itself, or its `logits`, or else the first tensor of numbers in it that is no scalar.
 
     Example:
         >>> logits_of((torch.tensor(0.7), torch.zeros(4, 2))).shape
@@ -148,8 +148,9 @@ def logits_of(output: Any) -> torch.Tensor | None:
     if isinstance(output, torch.Tensor):
         return output if output.ndim > 0 else None
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    if found is None and isinstance(output, tuple | list):
-        found = next((t for t in output if isinstance(t, torch.Tensor) and t.ndim > 0 and t.is_floating_point()), None)
+    if found is None and isinstance(output, tuple | list | Mapping):
+        parts = output.values() if isinstance(output, Mapping) else output
+        found = next((t for t in parts if isinstance(t, torch.Tensor) and t.ndim > 0 and t.is_floating_point()), None)
     return found if isinstance(found, torch.Tensor) else None
 
 
@@ -178,7 +179,7 @@ def with_logits(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> 
         return type(output)([change(logits) if each is logits else each for each in output])
     changed = copy.copy(output)
     if isinstance(changed, dict):
-        changed["logits"] = change(logits)
+        changed[next(key for key, each in output.items() if each is logits)] = change(logits)
     else:
         changed.logits = change(logits)
     return changed

@@ -123,6 +123,24 @@ def loss_in_graph(loss: torch.Tensor, output: torch.Tensor) -> tuple[LossCall, t
     return call, target
 
 
+def mean_over(loss: torch.Tensor) -> tuple[int, ...]:
+    """Returns the shape of the numbers that a loss is the mean or sum of; () where it is none.
+
+    Example:
+        >>> output, y = torch.ones(3, 1, requires_grad=True), torch.ones(3)
+        >>> mean_over(((output - y) ** 2).mean())
+        (3, 3)
+    """
+    node: Any = loss.grad_fn
+    for _ in range(_FAR):
+        if node is None:
+            break
+        if node.name().startswith(("MeanBackward", "SumBackward")):
+            return tuple(node._saved_self_sym_sizes)
+        node = _first(node)
+    return ()
+
+
 def _saved(node: Any) -> dict[str, Any]:
     """Returns what a node keeps for its gradient, by name."""
     return {key.removeprefix("_saved_"): getattr(node, key) for key in dir(node) if key.startswith("_saved_")}

@@ -59,6 +59,7 @@ class Pass:
         random: Where the random numbers stood before it; None where the model draws none.
         versions: Of the tensors above: a change tells that they were written to afterwards.
         training: Mode of the model.
+        weight: Derivative of `loss` with respect to `seen`, (); None where they are the same.
     """
 
     step: int
@@ -72,6 +73,7 @@ class Pass:
     random: RandomState | None
     versions: tuple[int, ...]
     training: bool
+    weight: torch.Tensor | None = None
 
     @property
     def intact(self) -> bool:
@@ -161,10 +163,14 @@ class Evaluation:
     losses: list[torch.Tensor] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
-    @property
-    def loss(self) -> float:
-        """Mean over all rows; NaN where no loss was seen."""
-        total = sum(float(loss) * rows for loss, rows in zip(self.losses, self.rows, strict=True))
+    def mean(self, *, of_sums: bool = False) -> float:
+        """Returns the mean over all rows; NaN where no loss was seen.
+
+        Args:
+            of_sums: Whether a loss is the sum over the rows of its batch.
+        """
+        pairs = zip(self.losses, self.rows, strict=True)
+        total = sum(float(loss) * (1 if of_sums else rows) for loss, rows in pairs)
         return total / sum(self.rows) if self.rows else math.nan
 
 
@@ -234,6 +240,8 @@ class Recording:
         clips: Other arguments of the calls that clip gradients, by name of the function.
         autocast: Type of numbers to which `torch.autocast` cast what the model computes; None without it.
         loss_autocast: Whether it was at work where the loss was computed.
+        mean_over: Where the loss is none of torch's: shapes of the model's output, and of what the loss is a mean over.
+        elsewhere: Ids of parameters that other optimizers train.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
         failed: Whether it ended with an error.
@@ -254,6 +262,8 @@ class Recording:
     clips: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     autocast: torch.dtype | None = None
     loss_autocast: bool = False
+    mean_over: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    elsewhere: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     failed: bool = False

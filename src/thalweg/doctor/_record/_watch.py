@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import statistics
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError, check_number
-from thalweg.doctor._record._batch import logits_of, own_loss
+from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
 from thalweg.doctor._record._calls import after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
-from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph
+from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph, mean_over
 from thalweg.doctor._record._layers import LayerProbe, gradient_norms
 from thalweg.doctor._record._losses import LOSSES, SeenCall, unit_of
 from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
@@ -98,11 +100,14 @@ class Recorder:
         self._random: RandomState | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._output: torch.Tensor | None = None
+        self._answers: list[torch.Tensor] = []  # all tensors in what the model answered
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
-        self._loss: tuple[torch.Tensor, Any, LossCall | None] | None = None
+        self._calls: list[_Called] = []  # losses since the model was called
+        self._whole: tuple[torch.Tensor, Any] | None = None  # of the user's own criterion: value and target
         self._call: LossCall | None = None
+        self._place = 0  # of that among the losses of its pass
         self._step_loss: torch.Tensor | None = None
-        self._zeroed, self._kept, self._evaluating = True, False, False
+        self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
         self._passes = 0
         self._undo = contextlib.ExitStack()
 
@@ -116,6 +121,9 @@ class Recorder:
         undo.callback(model.register_forward_hook(self._after_forward).remove)
         undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
         undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
+        undo.callback(register_optimizer_step_pre_hook(self._seen_step).remove)
+        if "torch._dynamo" in sys.modules:  # what is compiled does not see hooks that come and go
+            undo.enter_context(torch.compiler.set_stance("force_eager"))
         if isinstance(self.recording.criterion, nn.Module):
             undo.callback(self.recording.criterion.register_forward_hook(self._after_criterion).remove)
         for name in LOSSES:
@@ -133,8 +141,13 @@ class Recorder:
             self._probe.remove()
             self._probe = None
         self._undo.close()
-        self._output = self._loss = None
+        self._forget()
         self.recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
+
+    def _forget(self) -> None:
+        """Lets go of what the last call of the model brought."""
+        self._output, self._whole = None, None
+        self._answers, self._calls = [], []
 
     def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         own = name in vars(owner)
@@ -151,8 +164,7 @@ class Recorder:
             recording.events += b"e"
             return
         recording.events += b"f"
-        if self._evaluating:
-            self._evaluating = False
+        self._evaluating = self._retained = False
         if self._draws is not False:
             self._random = RandomState.now(device_of(model))
         if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
@@ -173,7 +185,8 @@ class Recorder:
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         inside, self._inside, own = self._inside or [], None, own_loss(output)
-        self._output = logits_of(output)
+        self._forget()
+        self._output, self._answers = logits_of(output), [t for t in tensors_of(output) if t.requires_grad]
         if self._output is None and inside and own is not None:
             self._output = own
             _once(self.recording.unsupported, "the model answers with its loss alone, so that forks have no score")
@@ -214,30 +227,53 @@ class Recorder:
         self._note_loss(call._replace(value=own), options, own=True, unit=unit)
 
     def _note_loss(self, call: SeenCall, options: dict[str, Any] | None = None, **more: Any) -> None:
-        output = self._output
-        assert output is not None
         if not call.value.requires_grad:
             if self._evaluating:
                 self._note_target(call.value, call.target)
             return
-        known = self._call
-        if known is None or (known.name, known.own) != (call.name, "own" in more) or self._probe is not None:
+        autocast = torch.is_autocast_enabled(call.input.device.type)
+        self._calls.append(_Called(call, call.options if options is None else options, more, autocast))
+
+    def _loss_of_pass(self, loss: torch.Tensor) -> tuple[torch.Tensor, Any, LossCall | None] | None:
+        """Returns value, target and call of the loss function.
+
+        Of several in a pass it is the one that backward is called on; else the first that was given the model's output.
+        """
+        calls, output = self._calls, self._output
+        assert output is not None
+        whole = self._whole
+        if not calls:
+            seen = loss_in_graph(loss, output)
+            if seen is not None and whole is None:
+                self._call = seen[0]
+                return loss, seen[1], seen[0]
+            return None if whole is None else (*whole, None)
+        look, place = self._call is None or self._probe is not None, self._place
+        same = next((k for k, each in enumerate(calls) if each.call.value is loss), None)
+        if same is not None:
+            place = same
+        elif look:
+            fits = (k for k, each in enumerate(calls) if head_between(each.call.input, output) is not None)
+            place = next(fits, len(calls) - 1)
+        chosen = calls[min(place, len(calls) - 1)]
+        call, known, own = chosen.call, self._call, "own" in chosen.more
+        if look or known is None or place != self._place or (known.name, known.own) != (call.name, own):
+            self._place = place
             self._call = LossCall(
                 name=call.name,
-                options=call.options if options is None else options,
+                options=chosen.options,
                 head=head_between(call.input, output),
                 inner=last_operations(output),
                 shape=tuple(call.input.shape),
                 dtype=call.input.dtype,
-                **more,
+                **chosen.more,
             )
-            self.recording.loss_autocast = torch.is_autocast_enabled(call.input.device.type)
-        self._loss = call.value, call.target, self._call
+            self.recording.loss_autocast = chosen.autocast
+        return (call.value, call.target, self._call) if whole is None else (*whole, self._call)
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
-        call = None if self._loss is None else self._loss[2]
         if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
-            self._loss = value, args[1], call
+            self._whole = value, args[1]
 
     def _note_evaluation(self) -> None:
         args, kwargs = self._given
@@ -276,41 +312,64 @@ class Recorder:
     def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
         def seen(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
             if self._output is None:  # of something else
+                if self._retained:
+                    _once(self.recording.unsupported, "backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
                 return
-            self._before_backward(tensor)
+            kept, reached, weights = self._holds_gradients(), list[bool](), list[torch.Tensor]()
+            made, value = self._pass_of(tensor)
+            hooks = [each.register_hook(lambda _: reached.append(True)) for each in self._answers]
+            if value is not None and value is not tensor:
+                hooks.append(value.register_hook(weights.append))
             backward(tensor, *args, **kwargs)
-            self._output = self._loss = None
+            for hook in hooks:
+                hook.remove()
+            if self._answers and not reached:  # the loss of another model
+                self._calls, self._whole = [], None
+                return
+            self._add(replace(made, weight=weights[0]) if weights else made, kept)
+            self._retained = bool(kwargs.get("retain_graph"))
+            self._forget()
             if self._probe is not None:
                 self._probe.after_backward()
 
         return seen
 
-    def _before_backward(self, loss: torch.Tensor) -> None:
+    def _holds_gradients(self) -> bool:
+        """Whether gradients of the step before are still there, at the first pass of one."""
+        if self._passes or self._zeroed:
+            return self._kept
+        return any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
+
+    def _pass_of(self, loss: torch.Tensor) -> tuple[Pass, torch.Tensor | None]:
+        """Returns the pass that backward is called for, and the value of its loss function."""
         recording, (args, kwargs) = self.recording, self._given
-        recording.events += b"b"
-        if self._passes == 0 and not self._zeroed:
-            self._kept = any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
-        if self._loss is None and self._output is not None and (seen := loss_in_graph(loss, self._output)) is not None:
-            self._call = seen[0]
-            self._loss = loss, seen[1], seen[0]
-        value, (seen, target, call) = loss.detach(), self._loss or (None, None, None)
-        self._step_loss = value if self._step_loss is None else self._step_loss + value
-        recording.passes.add(
-            Pass(
-                step=recording.num_steps,
-                args=args,
-                kwargs=kwargs,
-                target=target,
-                loss=value,
-                seen=None if seen is None else value if seen is loss else seen.detach(),
-                call=call,
-                zeroed=self._zeroed,
-                random=self._random,
-                versions=versions_of(args, kwargs, target),
-                training=self._model.training,
-            )
+        seen, target, call = self._loss_of_pass(loss) or (None, None, None)
+        if self._output is not None and call is None and self._probe is not None:
+            recording.mean_over = tuple(self._output.shape), mean_over(loss)
+        value = loss.detach()
+        made = Pass(
+            step=recording.num_steps,
+            args=args,
+            kwargs=kwargs,
+            target=target,
+            loss=value,
+            seen=None if seen is None else value if seen is loss else seen.detach(),
+            call=call,
+            zeroed=self._zeroed,
+            random=self._random,
+            versions=versions_of(args, kwargs, target),
+            training=self._model.training,
         )
+        return made, seen
+
+    def _add(self, made: Pass, kept: bool) -> None:
+        recording, loss = self.recording, made.loss
+        assert loss is not None
+        recording.events += b"b"
+        self._kept = kept
+        self._step_loss = loss if self._step_loss is None else self._step_loss + loss
+        recording.passes.add(made)
         self._zeroed, self._passes = False, self._passes + 1
         if self._draws is False:
             self._random = None
@@ -329,6 +388,20 @@ class Recorder:
             zero(*args, **kwargs)
 
         return seen
+
+    def _seen_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Notes optimizers beside the one that is watched."""
+        recording = self.recording
+        if optimizer is self._optimizer:
+            return
+        own = {id(p) for p in self._model.parameters()}
+        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if own & theirs:
+            recording.elsewhere |= theirs
+            _once(recording.unsupported, "several optimizers train its parameters")
+        elif theirs:
+            name = type(self._model).__name__
+            _once(recording.notes, f"Only {name} was watched: another optimizer of the loop trains something else")
 
     def _seen_clip(self, name: str, clip: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.recording.events += b"c"
@@ -393,6 +466,15 @@ class Recorder:
         self._copied += now - begun
         rest = self._steps_worth(_COPIES, self._copied)
         self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, rest)
+
+
+class _Called(NamedTuple):
+    """A loss function that was called for a pass."""
+
+    call: SeenCall
+    options: dict[str, Any]
+    more: dict[str, Any]
+    autocast: bool
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:
