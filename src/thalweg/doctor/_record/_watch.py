@@ -38,6 +38,9 @@ _STATES = 4
 #: the time is given
 _OFTEN, _STEADY = 64, 8
 
+#: steps after which a loop shows what its losses are of
+_SURE = 8
+
 _active: list[Recorder] = []
 
 
@@ -100,7 +103,8 @@ class Recorder:
         self._random: RandomState | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._output: torch.Tensor | None = None
-        self._answers: list[torch.Tensor] = []  # all tensors in what the model answered
+        self._answer: Any = None  # the whole of it
+        self._alone = False  # whether all that backward is called on in the loop comes from the model
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
         self._calls: list[_Called] = []  # losses since the model was called
         self._whole: tuple[torch.Tensor, Any] | None = None  # of the user's own criterion: value and target
@@ -108,6 +112,7 @@ class Recorder:
         self._place = 0  # of that among the losses of its pass
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
+        self._strangers = False  # whether the loop has another optimizer, or a loss of another model
         self._passes = 0
         self._undo = contextlib.ExitStack()
 
@@ -146,8 +151,8 @@ class Recorder:
 
     def _forget(self) -> None:
         """Lets go of what the last call of the model brought."""
-        self._output, self._whole = None, None
-        self._answers, self._calls = [], []
+        self._output = self._answer = self._whole = None
+        self._calls = []
 
     def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         own = name in vars(owner)
@@ -185,8 +190,9 @@ class Recorder:
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         inside, self._inside, own = self._inside or [], None, own_loss(output)
-        self._forget()
-        self._output, self._answers = logits_of(output), [t for t in tensors_of(output) if t.requires_grad]
+        self._output, self._answer, self._whole = logits_of(output), output, None
+        if self._calls:
+            self._calls = []
         if self._output is None and inside and own is not None:
             self._output = own
             _once(self.recording.unsupported, "the model answers with its loss alone, so that forks have no score")
@@ -231,8 +237,9 @@ class Recorder:
             if self._evaluating:
                 self._note_target(call.value, call.target)
             return
-        autocast = torch.is_autocast_enabled(call.input.device.type)
-        self._calls.append(_Called(call, call.options if options is None else options, more, autocast))
+        look = self._call is None or self._probe is not None  # rarely, as it takes a microsecond
+        autocast = torch.is_autocast_enabled(call.input.device.type) if look else self.recording.loss_autocast
+        self._calls.append(_Called(call, options, more, autocast))
 
     def _loss_of_pass(self, loss: torch.Tensor) -> tuple[torch.Tensor, Any, LossCall | None] | None:
         """Returns value, target and call of the loss function.
@@ -249,6 +256,8 @@ class Recorder:
                 return loss, seen[1], seen[0]
             return None if whole is None else (*whole, None)
         look, place = self._call is None or self._probe is not None, self._place
+        if not look and whole is None and len(calls) == 1 and place == 0 and calls[0].is_like(self._call):
+            return calls[0].call.value, calls[0].call.target, self._call
         same = next((k for k, each in enumerate(calls) if each.call.value is loss), None)
         if same is not None:
             place = same
@@ -256,12 +265,12 @@ class Recorder:
             fits = (k for k, each in enumerate(calls) if head_between(each.call.input, output) is not None)
             place = next(fits, len(calls) - 1)
         chosen = calls[min(place, len(calls) - 1)]
-        call, known, own = chosen.call, self._call, "own" in chosen.more
-        if look or known is None or place != self._place or (known.name, known.own) != (call.name, own):
+        call = chosen.call
+        if look or place != self._place or not chosen.is_like(self._call):
             self._place = place
             self._call = LossCall(
                 name=call.name,
-                options=chosen.options,
+                options=call.options if chosen.options is None else chosen.options,
                 head=head_between(call.input, output),
                 inner=last_operations(output),
                 shape=tuple(call.input.shape),
@@ -318,15 +327,17 @@ class Recorder:
                 return
             kept, reached, weights = self._holds_gradients(), list[bool](), list[torch.Tensor]()
             made, value = self._pass_of(tensor)
-            hooks = [each.register_hook(lambda _: reached.append(True)) for each in self._answers]
+            look = [] if self._alone else [each for each in tensors_of(self._answer) if each.requires_grad]
+            hooks = [each.register_hook(lambda _: reached.append(True)) for each in look]
             if value is not None and value is not tensor:
                 hooks.append(value.register_hook(weights.append))
             backward(tensor, *args, **kwargs)
             for hook in hooks:
                 hook.remove()
-            if self._answers and not reached:  # the loss of another model
-                self._calls, self._whole = [], None
+            if look and not reached:  # the loss of another model
+                self._calls, self._whole, self._strangers = [], None, True
                 return
+            self._alone = self.recording.num_steps >= _SURE and not self._strangers
             self._add(replace(made, weight=weights[0]) if weights else made, kept)
             self._retained = bool(kwargs.get("retain_graph"))
             self._forget()
@@ -394,6 +405,7 @@ class Recorder:
         recording = self.recording
         if optimizer is self._optimizer:
             return
+        self._strangers, self._alone = True, False
         own = {id(p) for p in self._model.parameters()}
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if own & theirs:
@@ -472,9 +484,13 @@ class _Called(NamedTuple):
     """A loss function that was called for a pass."""
 
     call: SeenCall
-    options: dict[str, Any]
+    options: dict[str, Any] | None
     more: dict[str, Any]
     autocast: bool
+
+    def is_like(self, known: LossCall | None) -> bool:
+        """Whether it is the same function, called by the model or not."""
+        return known is not None and known.name == self.call.name and known.own == ("own" in self.more)
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:
