@@ -139,7 +139,24 @@ def test_two_optimizers_of_one_model():
             first.step()
             second.step()
     assert "parameters_not_in_optimizer" not in causes(run)
-    assert run.diagnosis().refused == "several optimizers train its parameters"
+    assert run.diagnosis().refused == "several optimizers train its parameters in turn"
+
+
+def test_an_optimizer_that_follows_another():
+    model = network()
+    head, every = torch.optim.SGD(model[2].parameters(), lr=0.1), torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, head) as run:
+        for step in range(STEPS):
+            x, y = classes()
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            (head if step < 20 else every).step()
+    diagnosis = run.diagnosis()
+    assert "parameters_not_in_optimizer" not in causes(run)
+    assert diagnosis.num_steps == 20
+    assert diagnosis.refused is None
+    assert diagnosis.notes == ("Only the first optimizer was watched: another one trains the same model",)
+    assert all(a == b for a, b in run.view().replay.recorded())
 
 
 def test_two_backward_calls_on_one_output():

@@ -113,6 +113,7 @@ class Recorder:
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
+        self._followed = False  # whether another optimizer has made a step with the same parameters
         self._passes = 0
         self._undo = contextlib.ExitStack()
 
@@ -410,7 +411,8 @@ class Recorder:
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if own & theirs:
             recording.elsewhere |= theirs
-            _once(recording.unsupported, "several optimizers train its parameters")
+            self._followed = True
+            _once(recording.notes, "Only the first optimizer was watched: another one trains the same model")
         elif theirs:
             name = type(self._model).__name__
             _once(recording.notes, f"Only {name} was watched: another optimizer of the loop trains something else")
@@ -436,6 +438,8 @@ class Recorder:
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
+        if self._followed:
+            _once(recording.unsupported, "several optimizers train its parameters in turn")
         recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
         recording.kept.append(self._kept)
         if self._step_loss is not None:
