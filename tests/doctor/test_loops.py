@@ -293,3 +293,62 @@ def test_the_best_factor_of_a_step():
     assert _best_factor(lambda f: max(0.0, 4 - f), eps) == 4  # no further than is of use
     assert _best_factor(lambda f: 1.0 if f < 0.5 else 1 + f, eps) == 0.25  # as far as nothing is seen
     assert _best_factor(lambda f: float("inf") if f > 2 else 3 - f, eps) == 2
+
+
+def test_an_evaluation_after_which_training_goes_on_in_its_mode():
+    def run_with(back: bool):
+        model = nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.2), nn.Linear(16, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer) as run:
+            for _ in range(4):
+                if back:
+                    model.train()
+                for _ in range(10):
+                    x, y = classes()
+                    optimizer.zero_grad()
+                    F.cross_entropy(model(x), y).backward()
+                    optimizer.step()
+                model.eval()
+                with torch.no_grad():
+                    x, y = classes()
+                    F.cross_entropy(model(x), y)
+        return run
+
+    found = {each.cause: each for each in run_with(back=False).diagnosis().findings}
+    assert found["missing_train"].evidence == ["Since step 10 and its evaluation no pass was made after model.train()."]
+    assert "missing_train" not in causes(run_with(back=True))
+
+
+def test_rows_that_cannot_be_told_apart():
+    class Bags(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.out = nn.EmbeddingBag(20, 8), nn.Linear(8, 3)
+
+        def forward(self, words, begins):
+            return self.out(self.words(words, begins))
+
+    class Sequences(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps, self.out = nn.GRU(2, 8), nn.Linear(8, 3)
+
+        def forward(self, packed):
+            return self.out(self.steps(packed)[1][0])
+
+    def bags(step):
+        words = torch.randint(20, (4 * ROWS,))
+        return words, words[::4] % 3
+
+    def sequences(step):
+        parts = [torch.randn(int(n), 2) for n in torch.randint(1, 6, (ROWS,))]
+        return nn.utils.rnn.pack_sequence(parts, enforce_sorted=False), torch.tensor([len(each) % 3 for each in parts])
+
+    for run in (
+        train(lambda m, x, y: F.cross_entropy(m(x, torch.arange(0, len(x), 4)), y), Bags(), batch=bags),
+        train(lambda m, x, y: F.cross_entropy(m(x), y), Sequences(), batch=sequences),
+    ):
+        proof = run.prove(seconds=1)
+        assert proof.refused is None
+        assert not [each for each in proof.notes if "fails" in each]
+        assert all(a == b for a, b in run.view().replay.recorded())

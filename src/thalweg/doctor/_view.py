@@ -315,7 +315,7 @@ class View:
             McCandlish, Kaplan, Amodei et al., An empirical model of large-batch training, 2018 (appendix A.1).
         """
         replay, batches = self.replay, self.training[:_NOISE_BATCHES]
-        if not replay.knows_loss or not batches or not all(len(batch) for batch in batches):
+        if not replay.knows_loss or not batches or not all(batch.divisible for batch in batches):
             return math.nan
         size = max(1, min(len(batches[0]), sum(map(len, batches)) // _NOISE_PARTS))
         places = [(batch, k) for batch in batches for k in range(0, len(batch) - size + 1, size)]

@@ -79,7 +79,7 @@ def _hidden(view: View) -> list[_Hidden]:
         return []
     try:
         rows = Batch.joined(view.training[:some]).take(slice(_ROWS))
-    except RunError:  # of different lengths
+    except RunError:  # of different lengths, or not to be told apart
         return []
     model, _ = view.replay.copies(view.recording.states[0])
     found: list[_Hidden] = []

@@ -16,6 +16,8 @@ from thalweg.doctor._proof._replay import Change, ModelChange
 from thalweg.doctor._view import View
 
 _SMALL_BATCH = 4
+#: share of the steps, the last ones, that a mode rules
+_LONG = 0.25
 #: statistics of a frozen layer that moved by so many of its standard deviations
 _DRIFT = 0.1
 
@@ -44,16 +46,27 @@ def _evaluation_in_training_mode(view: View) -> Finding | None:
 
 @cause("missing_train", "training in evaluation mode")
 def _training_in_evaluation_mode(view: View) -> Finding | None:
-    parts = _mode_dependent(view.recording.model)
-    if not parts or not view.passes or any(each.training for each in view.passes):
+    parts, steps = _mode_dependent(view.recording.model), view.recording.num_steps
+    since = max((each.step + 1 for each in view.passes if each.training), default=0)
+    if not parts or not view.passes or since > (1 - _LONG) * steps:
         return None
+    always = since == 0
+    when = f"{since:,} and its evaluation" if any(step == since for step, _ in view.curve) else f"{since:,}"
     return Finding(
         cause="missing_train",
         says=f"The model is trained in evaluation mode: {parts[0]} does nothing, or uses old statistics.",
         weight=0.8,
-        evidence=["No training pass was made after model.train()."],
+        evidence=[
+            "No training pass was made after model.train()."
+            if always
+            else f"Since step {when} no pass was made after model.train()."
+        ],
         remedies=[
-            Remedy(says="Call model.train() before training.", change=Change(training=True), after="model.train()")
+            Remedy(
+                says="Call model.train() before training." if always else "Call model.train() after each evaluation.",
+                change=Change(training=True) if always else Change(),
+                after="model.train()",
+            )
         ],
     )
 

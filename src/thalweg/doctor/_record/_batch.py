@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from thalweg.core import RunError
 
@@ -64,7 +65,12 @@ class Batch:
 
         Args:
             rows: Their numbers, or a mask.
+
+        Raises:
+            RunError: where they cannot be told apart.
         """
+        if not self.divisible:
+            raise RunError("Rows of what the model is given cannot be told apart.")
         num, target = len(self), self.target
         if isinstance(target, torch.Tensor) and target.ndim > 0:
             if len(target) == num:
@@ -73,6 +79,14 @@ class Batch:
                 target = target.reshape(num, -1, *target.shape[1:])[rows].flatten(0, 1)
         args, kwargs = _each((self.args, self.kwargs), lambda t: t[rows] if t.ndim > 0 and len(t) == num else t)
         return replace(self, args=args, kwargs=kwargs, target=target, own=self.own and not self._counts)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether rows can be taken: not of sequences that are packed into one, or of which several make a row."""
+        num, target = len(self), self.target
+        if num == 0 or isinstance(self.inputs, PackedSequence):
+            return False
+        return not isinstance(target, torch.Tensor) or target.ndim == 0 or len(target) % num == 0
 
     @property
     def tensors(self) -> list[torch.Tensor]:
@@ -132,7 +146,8 @@ def _each(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     if isinstance(value, Mapping):
         return {key: _each(each, change) for key, each in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)([_each(each, change) for each in value])
+        parts = [_each(each, change) for each in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
 
 
