@@ -47,6 +47,19 @@ def test_an_error_after_steps_ends_the_record(place, capsys):
     assert "1. Softmax" in out
 
 
+def test_a_script_that_is_interrupted_after_steps_is_diagnosed(place, capsys):
+    text = (place / "trains.py").read_text()
+    (place / "stops.py").write_text(text.replace('print("ended"', 'raise KeyboardInterrupt\nprint("ended"'))
+    code, out, _ = call(capsys, "doctor", "--seeds", "0", "stops.py")
+    assert code == 0
+    assert "The script was interrupted." in out
+    assert "1. Softmax" in out
+    (place / "begins.py").write_text("raise KeyboardInterrupt")
+    code, out, err = call(capsys, "doctor", "begins.py")
+    assert code == 130
+    assert err.strip() == "thalweg: interrupted."
+
+
 def test_a_run_folder_keeps_the_diagnosis(place, capsys):
     code, out, _ = call(
         capsys, "doctor", "--seconds", "1", "--seeds", "2", "--out", "found", "trains.py", "--epochs", "3"

@@ -18,7 +18,12 @@ from thalweg.doctor._record._watch import SHARE
 
 
 def watch_script(
-    path: str | Path, arguments: Sequence[str] = (), *, share: float | None = SHARE, found: Found | None = None
+    path: str | Path,
+    arguments: Sequence[str] = (),
+    *,
+    share: float | None = SHARE,
+    found: Found | None = None,
+    keeps: bool = False,
 ) -> Watch:
     """Runs a script as `python path arguments` would, and returns the record of its training loop.
 
@@ -29,6 +34,7 @@ def watch_script(
         path: A Python file. arguments: what it reads from the command line.
         share: Of the time, for statistics, as in `watch`.
         found: Is told of the loop before it begins, as in `Finder`.
+        keeps: Whether Ctrl-C ends the record as an error does.
 
     Raises:
         InputError: where there is no such file.
@@ -44,15 +50,23 @@ def watch_script(
             runpy.run_path(str(path), run_name="__main__")
         except SystemExit as ended:
             error = ended if ended.code not in (None, 0) else None
+        except KeyboardInterrupt as raised:
+            if not keeps:
+                raise
+            error = raised
         except Exception as raised:
             error = raised
     if finder.watch is None or finder.watch.recording.num_steps == 0:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
         if error is not None:
             raise RunError(f"{path} ended before its first step: {type(error).__name__}: {error}") from error
         raise RunError(
             f"{path} made no step of a torch optimizer on a model that was called. There is nothing to watch."
         )
-    if error is not None:
+    if isinstance(error, KeyboardInterrupt):
+        finder.watch.recording.notes.append("The script was interrupted")
+    elif error is not None:
         finder.watch.recording.failed = True
         finder.watch.recording.notes.append(f"The script ended with {type(error).__name__}: {error}")
     return finder.watch

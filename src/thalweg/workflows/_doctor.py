@@ -57,7 +57,7 @@ def doctor(
             raise InputError("arguments", "left out for a run", " ".join(arguments), f"Run {script}/train.py itself.")
         watched = watch_run(script)
     else:
-        watched = watch_script(script, arguments)
+        watched = watch_script(script, arguments, keeps=True)
     if seeds == 0:
         diagnosis = watched.diagnosis()
     elif rerun:

@@ -321,7 +321,7 @@ class Recorder:
 
     def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
         def seen(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-            if self._output is None:  # of something else
+            if self._output is None or not self._has_gradient():  # of something else
                 if self._retained:
                     _once(self.recording.unsupported, "backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
@@ -346,6 +346,11 @@ class Recorder:
                 self._probe.after_backward()
 
         return seen
+
+    def _has_gradient(self) -> bool:
+        """Whether the last call of the model was one that a loss can be of."""
+        output = self._output
+        return output is not None and (output.requires_grad or any(t.requires_grad for t in tensors_of(self._answer)))
 
     def _holds_gradients(self) -> bool:
         """Whether gradients of the step before are still there, at the first pass of one."""
