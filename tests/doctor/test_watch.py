@@ -160,6 +160,7 @@ def test_what_is_kept_is_bounded(memory):
                 random=None,
                 versions=(0,),
                 training=True,
+                num_bytes=rows.nbytes,
             )
         )
     steps = [each.step for each in passes]

@@ -12,6 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from thalweg.core import RunError
 
+_SEQUENCES = (tuple, list)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -132,10 +134,10 @@ def tensors_of(*values: Any) -> list[torch.Tensor]:
     for value in values:
         if isinstance(value, torch.Tensor):
             found.append(value)
-        elif isinstance(value, Mapping):
-            found += tensors_of(*value.values())
-        elif isinstance(value, tuple | list):
+        elif isinstance(value, _SEQUENCES):
             found += tensors_of(*value)
+        elif isinstance(value, Mapping) and value:
+            found += tensors_of(*value.values())
     return found
 
 

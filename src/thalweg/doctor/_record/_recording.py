@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class LossCall:
     unit: float | None = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # one is made in every step: a frozen one takes four times as long
 class Pass:
     """One batch on its way forward and backward.
 
@@ -59,6 +59,7 @@ class Pass:
         random: Where the random numbers stood before it; None where the model draws none.
         versions: Of the tensors above: a change tells that they were written to afterwards.
         training: Mode of the model.
+        num_bytes: Size of the tensors above.
         weight: Derivative of `loss` with respect to `seen`, (); None where they are the same.
     """
 
@@ -73,17 +74,13 @@ class Pass:
     random: RandomState | None
     versions: tuple[int, ...]
     training: bool
+    num_bytes: int = 0
     weight: torch.Tensor | None = None
 
     @property
     def intact(self) -> bool:
         """Whether nothing was written to its tensors since."""
-        return self.versions == versions_of(self.args, self.kwargs, self.target)
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of its tensors."""
-        return sum([t.nbytes for t in tensors_of(self.args, self.kwargs, self.target)])
+        return self.versions == versions_of(tensors_of(self.args, self.kwargs, self.target))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +271,6 @@ class Recording:
         return len(self.rates)
 
 
-def versions_of(*values: Any) -> tuple[int, ...]:
-    """Returns how often each tensor in some values was written to, as far as torch counts that."""
-    return tuple([0 if t.is_inference() else t._version for t in tensors_of(*values)])
+def versions_of(tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
+    """Returns how often each tensor was written to, as far as torch counts that."""
+    return tuple([0 if t.is_inference() else t._version for t in tensors])

@@ -298,7 +298,7 @@ class Recorder:
                 call=None,
                 zeroed=False,
                 random=None,
-                versions=versions_of(args, kwargs),
+                versions=versions_of(tensors_of(args, kwargs)),
                 training=self._model.training,
             )
         )
@@ -315,7 +315,7 @@ class Recorder:
         ends = itertools.accumulate(len(each.args[0]) for each in parts[:-1])
         targets = [target] if len(parts) == 1 else torch.tensor_split(target, list(ends))
         seen[-len(parts) :] = [
-            replace(each, target=y, call=self._call, versions=versions_of(each.args, each.kwargs, y))
+            replace(each, target=y, call=self._call, versions=versions_of(tensors_of(each.args, each.kwargs, y)))
             for each, y in zip(parts, targets, strict=True)
         ]
 
@@ -326,26 +326,39 @@ class Recorder:
                     _once(self.recording.unsupported, "backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
                 return
-            kept, reached, weights = self._holds_gradients(), list[bool](), list[torch.Tensor]()
+            kept = self._holds_gradients()
             made, value = self._pass_of(tensor)
-            look = [] if self._alone else [each for each in tensors_of(self._answer) if each.requires_grad]
-            hooks = [each.register_hook(lambda _: reached.append(True)) for each in look]
-            if value is not None and value is not tensor:
-                hooks.append(value.register_hook(weights.append))
-            backward(tensor, *args, **kwargs)
-            for hook in hooks:
-                hook.remove()
-            if look and not reached:  # the loss of another model
-                self._calls, self._whole, self._strangers = [], None, True
-                return
-            self._alone = self.recording.num_steps >= _SURE and not self._strangers
-            self._add(replace(made, weight=weights[0]) if weights else made, kept)
+            if self._alone and value is tensor:
+                backward(tensor, *args, **kwargs)
+            else:
+                weight, reached = self._looked_through(backward, tensor, value, args, kwargs)
+                if not reached:  # the loss of another model
+                    self._calls, self._whole, self._strangers = [], None, True
+                    return
+                made.weight = weight
+                self._alone = self.recording.num_steps >= _SURE and not self._strangers
+            self._add(made, kept)
             self._retained = bool(kwargs.get("retain_graph"))
             self._forget()
             if self._probe is not None:
                 self._probe.after_backward()
 
         return seen
+
+    def _looked_through(
+        self, backward: Callable[..., None], loss: torch.Tensor, value: torch.Tensor | None, args: Any, kwargs: Any
+    ) -> tuple[torch.Tensor | None, bool]:
+        """Calls backward; returns the weight of a value in the loss, and whether the model has answered for any."""
+        reached: list[torch.Tensor] = []
+        weights: list[torch.Tensor] = []
+        look = [] if self._alone else [each for each in tensors_of(self._answer) if each.requires_grad]
+        hooks = [each.register_hook(reached.append) for each in look]
+        if value is not None and value is not loss:
+            hooks.append(value.register_hook(weights.append))
+        backward(loss, *args, **kwargs)
+        for hook in hooks:
+            hook.remove()
+        return (weights[0] if weights else None), bool(reached) or not look
 
     def _has_gradient(self) -> bool:
         """Whether the last call of the model was one that a loss can be of."""
@@ -364,7 +377,7 @@ class Recorder:
         seen, target, call = self._loss_of_pass(loss) or (None, None, None)
         if self._output is not None and call is None and self._probe is not None:
             recording.mean_over = tuple(self._output.shape), mean_over(loss)
-        value = loss.detach()
+        value, held = loss.detach(), tensors_of(args, kwargs, target)
         made = Pass(
             step=recording.num_steps,
             args=args,
@@ -375,8 +388,9 @@ class Recorder:
             call=call,
             zeroed=self._zeroed,
             random=self._random,
-            versions=versions_of(args, kwargs, target),
+            versions=versions_of(held),
             training=self._model.training,
+            num_bytes=sum([t.nbytes for t in held]),
         )
         return made, seen
 
