@@ -164,9 +164,9 @@ def test_what_is_kept_is_bounded(memory):
             )
         )
     steps = [each.step for each in passes]
-    between = {1: [], 16_000: [*range(64, 399, 64)], 40_000: [*range(16, 398, 16)]}[memory]
+    between = {1: [], 16_000: [*range(64, 396, 64)], 40_000: [*range(16, 392, 16)]}[memory]
     first, last = memory // 4_000, max(1, memory // 16_000)
-    assert steps == [*range(first), *between, *range(400 - last, 400)]
+    assert steps == [*range(first), *between, *range(400 - 4 * last, 400, 4)]
     assert len(steps) <= max(1, memory // 1_000)
 
 

@@ -51,7 +51,9 @@ def _training_in_evaluation_mode(view: View) -> Finding | None:
     if not parts or not view.passes or since > (1 - _LONG) * steps:
         return None
     always = since == 0
-    when = f"{since:,} and its evaluation" if any(step == since for step, _ in view.curve) else f"{since:,}"
+    until = min((each.step for each in view.passes if each.step >= since), default=since)  # not all are held
+    evaluated = next((step for step, _ in view.curve if since <= step <= until), None)
+    when = f"{since:,}" if evaluated is None else f"{evaluated:,} and its evaluation"
     return Finding(
         cause="missing_train",
         says=f"The model is trained in evaluation mode: {parts[0]} does nothing, or uses old statistics.",

@@ -17,6 +17,8 @@ from thalweg.doctor._record._state import State
 
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8
+#: of the last ones, those of every such step
+_OF_LAST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +174,11 @@ class Evaluation:
 
 
 class Passes:
-    """Passes in order, of bounded size: the first ones, every so many of those between, and the last ones.
+    """Passes in order, of bounded size: the first ones, some of those between, and some of the last ones.
 
     A batch that is held costs its loop new memory for the next one, more than all else that the recorder does: so
-    only the first passes are held one after another, and the last ones in a ring that fits into a cache.
+    only the first passes are held one after another. Of the last ones, those of every fourth step are, in a ring that
+    fits into a cache.
 
     Args:
         memory: Bytes; a quarter of them is for the first passes, a sixteenth for the last ones.
@@ -190,14 +193,20 @@ class Passes:
         self._size_between, self._size_last = 0, 0
         self._every = _EVERY
 
+    def takes(self, step: int) -> bool:
+        """Whether it would hold a pass of a step."""
+        return self._room > 0 or step % _OF_LAST == 0 or not self._last
+
     def add(self, new: Pass) -> None:
-        """Adds a pass, and drops others where there is no room left."""
+        """Adds a pass, and drops others where there is no room left; leaves it out where it would not hold it."""
         size = new.num_bytes
         if size <= self._room:
             self.first.append(new)
             self._room -= size
             return
         self._room = 0
+        if not self.takes(new.step):
+            return
         self._last.append(new)
         self._size_last += size
         while self._size_last > self._room_last and len(self._last) > 1:

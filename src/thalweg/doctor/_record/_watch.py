@@ -320,14 +320,21 @@ class Recorder:
         ]
 
     def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
-        def seen(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        def called(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
             if self._output is None or not self._has_gradient():  # of something else
                 if self._retained:
                     _once(self.recording.unsupported, "backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
                 return
             kept = self._holds_gradients()
-            made, value = self._pass_of(tensor)
+            recording, loss = self.recording, tensor.detach()
+            value, target, call = self._loss_of_pass(tensor) or (None, None, None)
+            if self._probe is not None and call is None:
+                recording.mean_over = tuple(self._output.shape), mean_over(tensor)
+            made = None
+            if recording.passes.takes(recording.num_steps):
+                seen = loss if value is tensor else None if value is None else value.detach()
+                made = self._pass_of(loss, seen, target, call)
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
             else:
@@ -335,15 +342,18 @@ class Recorder:
                 if not reached:  # the loss of another model
                     self._calls, self._whole, self._strangers = [], None, True
                     return
-                made.weight = weight
-                self._alone = self.recording.num_steps >= _SURE and not self._strangers
-            self._add(made, kept)
+                if made is not None:
+                    made.weight = weight
+                self._alone = recording.num_steps >= _SURE and not self._strangers
+            if made is not None:
+                recording.passes.add(made)
+            self._note_pass(loss, kept)
             self._retained = bool(kwargs.get("retain_graph"))
             self._forget()
             if self._probe is not None:
                 self._probe.after_backward()
 
-        return seen
+        return called
 
     def _looked_through(
         self, backward: Callable[..., None], loss: torch.Tensor, value: torch.Tensor | None, args: Any, kwargs: Any
@@ -371,20 +381,17 @@ class Recorder:
             return self._kept
         return any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
 
-    def _pass_of(self, loss: torch.Tensor) -> tuple[Pass, torch.Tensor | None]:
-        """Returns the pass that backward is called for, and the value of its loss function."""
-        recording, (args, kwargs) = self.recording, self._given
-        seen, target, call = self._loss_of_pass(loss) or (None, None, None)
-        if self._output is not None and call is None and self._probe is not None:
-            recording.mean_over = tuple(self._output.shape), mean_over(loss)
-        value, held = loss.detach(), tensors_of(args, kwargs, target)
-        made = Pass(
-            step=recording.num_steps,
+    def _pass_of(self, loss: torch.Tensor, seen: torch.Tensor | None, target: Any, call: LossCall | None) -> Pass:
+        """Returns the pass that backward is called for."""
+        args, kwargs = self._given
+        held = tensors_of(args, kwargs, target)
+        return Pass(
+            step=self.recording.num_steps,
             args=args,
             kwargs=kwargs,
             target=target,
-            loss=value,
-            seen=None if seen is None else value if seen is loss else seen.detach(),
+            loss=loss,
+            seen=seen,
             call=call,
             zeroed=self._zeroed,
             random=self._random,
@@ -392,15 +399,11 @@ class Recorder:
             training=self._model.training,
             num_bytes=sum([t.nbytes for t in held]),
         )
-        return made, seen
 
-    def _add(self, made: Pass, kept: bool) -> None:
-        recording, loss = self.recording, made.loss
-        assert loss is not None
-        recording.events += b"b"
+    def _note_pass(self, loss: torch.Tensor, kept: bool) -> None:
+        self.recording.events += b"b"
         self._kept = kept
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
-        recording.passes.add(made)
         self._zeroed, self._passes = False, self._passes + 1
         if self._draws is False:
             self._random = None
