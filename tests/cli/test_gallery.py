@@ -30,7 +30,7 @@ def test_the_list_names_every_fault_in_words(place, capsys):
     assert "Loss and head\n  softmax_before_cross_entropy  softmax before cross-entropy\n" in out
     code, out, _ = call(capsys, "gallery", "--json")
     found = one_object(out)
-    assert len(found["faults"]) == 49
+    assert len(found["faults"]) == 52
     assert all(each["title"] == CAUSES[each["name"]].title for each in found["faults"])
     assert set(found["data"]) >= {"digits", "sums"}
 

@@ -69,6 +69,7 @@ def ends_with(path: Path, change: Change = UNCHANGED, seed: int = 0) -> float:
 ADAM = ("torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.5)", "torch.optim.Adam(model.parameters(), lr=0.1)")
 ADAMW = "torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.3)"
 ADAM_L2 = "torch.optim.Adam(model.parameters(), lr=0.1, weight_decay=0.3)"
+PENALTY = "(loss / 2 + {} * sum(p.square().sum() for p in model.parameters())).backward()"
 CLIPPED = "        nn.utils.clip_grad_norm_(model.parameters(), 0.05)\n"
 
 
@@ -87,6 +88,7 @@ CLIPPED = "        nn.utils.clip_grad_norm_(model.parameters(), 0.05)\n"
             [(CLIPPED, "")],
             Change(scale=1 / 16),
         ),
+        ([("loss.backward()", PENALTY.format(0.02))], [("loss.backward()", PENALTY.format(0.002))], Change(beside=0.1)),
         (
             [],
             [("F.cross_entropy(model(given), told)", "F.cross_entropy(model(given), told, label_smoothing=0.4)")],
@@ -106,7 +108,7 @@ CLIPPED = "        nn.utils.clip_grad_norm_(model.parameters(), 0.05)\n"
             None,
         ),
     ],
-    ids=["rate", "rates", "clip", "setting", "adamw", "zero", "training", "scale", "criterion", "model"],
+    ids=["rate", "rates", "clip", "setting", "adamw", "zero", "training", "scale", "beside", "criterion", "model"],
 )
 def test_a_change_of_a_run_is_the_change_in_its_text(faulty, mended, change, tmp_path):
     if change is None:  # weights are drawn at the first call, after the order of the rows

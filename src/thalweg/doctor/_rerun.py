@@ -110,7 +110,7 @@ def _beyond(change: Change, known: bool, evaluated: bool) -> str | None:
         return "it is yours to make"
     if change.batches is not None or change.length is not None or change.held_out is not None:
         return "the script makes its batches itself"
-    if change.criterion is not None or change.scale != 1.0:
+    if change.criterion is not None or change.scale != 1.0 or change.beside != 1.0:
         if not known:
             return "its loss is none of torch's functions"
         if not evaluated:
@@ -172,6 +172,8 @@ def _make(
         undo.callback(intercept(nn.utils.clip_grad_value_, lambda *_: None))
     if loss is not None and (change.criterion is not None or change.scale != 1.0):
         undo.callback(intercept(getattr(F, loss), _OtherLoss(change)))
+    if loss is not None and change.beside != 1.0:
+        _change_terms(change.beside, loss, undo)
     return undo.close
 
 
@@ -192,6 +194,33 @@ class _OtherLoss:
             return self._change.criterion(given["input"], given["target"]) * self._change.scale
         finally:
             self._inside = False
+
+
+def _change_terms(factor: float, loss: str, undo: contextlib.ExitStack) -> None:
+    """Multiplies what a loop adds to its loss function: backward is called on another sum.
+
+    Args:
+        factor: Of these terms. loss: the function that the loop calls. undo: of the change.
+    """
+    seen: list[torch.Tensor] = []
+    backward = torch.Tensor.backward
+
+    def noted(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        value = original(*args, **kwargs)
+        if torch.is_grad_enabled():
+            seen[:] = [value]
+        return value
+
+    def called(whole: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        if seen and seen[0].ndim == 0 and seen[0] is not whole:
+            weight = torch.autograd.grad(whole, seen[0], retain_graph=True, allow_unused=True)[0]
+            if weight is not None:
+                whole = factor * whole + (1 - factor) * weight * seen[0]
+        backward(whole, *args, **kwargs)
+
+    undo.callback(intercept(getattr(F, loss), noted))
+    undo.callback(partial(setattr, torch.Tensor, "backward", backward))
+    torch.Tensor.backward = called
 
 
 def _change_rates(change: Change, optimizer: torch.optim.Optimizer, undo: contextlib.ExitStack) -> None:

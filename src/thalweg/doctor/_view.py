@@ -365,6 +365,27 @@ class View:
                 (self.replay.loss_of(model, batch) * (self.replay.step_scale / len(batches))).backward()
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
+    def alone(self, steps: int) -> np.ndarray:
+        """Returns the losses of so many steps from the last state, at the highest rate, by the loss function alone.
+
+        Empty where that is not known.
+        """
+        replay, batches = self.replay, self.training
+        if not replay.knows_function or replay.needs_closure or not batches:
+            return np.empty(0)
+        rates = [max(each) for each in self.recording.rates]
+        model, optimizer = replay.copies(self.recording.states[-1])
+        model.train(self.passes[-1].training)
+        found = []
+        with kept_random():
+            for k in range(steps):
+                loss = replay.loss_of(model, batches[k % len(batches)])
+                model.zero_grad()
+                loss.backward()
+                replay.step([model.parameters()], optimizer, int(np.argmax(rates)))
+                found.append(float(loss.detach()))
+        return np.array(found)
+
     def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
         # a schedule may have ended: the state after the last step holds the rate of one that never came
         rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -22,6 +24,8 @@ _BY_HEART, _UNLEARNT_HELD = 0.05, 0.3
 _DROPPED, _UNLEARNT = 0.6, 0.5
 #: terms beside the loss rule where they fell below this share, and it stays at this one of what knows nothing
 _FELL, _STAYS = 0.5, 0.8
+#: or at this one, and without them falls below a share of that within so many steps
+_HELD, _FREED, _STEPS = 0.4, 0.7, 60
 
 
 @cause("overfitting", "overfitting")
@@ -66,21 +70,31 @@ def _overfitting(view: View) -> Finding | None:
 @cause("other_terms_too_strong", "terms beside the loss that are too strong")
 def _other_terms_too_strong(view: View) -> Finding | None:
     call, rest = view.call, view.other_terms
-    if call is None or view.replay.factor is not None or len(rest) < 10 or not view.unlearnt() > _STAYS:
+    if call is None or view.replay.factor is not None or len(rest) < 10 or not view.unlearnt() > _HELD:
         return None
     size = max(3, len(rest) // 10)
     start, end = float(np.median(rest[:3])), float(np.median(rest[-size:]))
     if not (rest.min() >= 0 and end < _FELL * start):
         return None
+    alone, part = view.alone(_STEPS), _STEPS // 6
+    before, after = (float(np.mean(each)) if len(alone) else math.nan for each in (alone[:part], alone[-part:]))
+    freed = after < _FREED * before
+    if not (freed or view.unlearnt() > _STAYS):
+        return None
+    evidence = [
+        f"They fell from {start:.3g} to {end:.3g}, while {call.name} stays at {view.unlearnt():.0%} of that of a "
+        "constant answer."
+    ]
+    if freed:
+        evidence.append(
+            f"Where a copy goes on without them, {call.name} falls from {before:.3g} to {after:.3g} in {_STEPS} steps."
+        )
     return Finding(
         cause="other_terms_too_strong",
-        says=f"Terms that are added to {call.name} rule the training: it lowers these, and learns nothing of the data.",
+        says=f"Terms that are added to {call.name} rule the training: it lowers these, and learns little of the data.",
         weight=0.85,
-        evidence=[
-            f"They fell from {start:.3g} to {end:.3g}, while {call.name} stays at {view.unlearnt():.0%} of that of a "
-            "constant answer."
-        ],
-        remedies=[Remedy(says="Multiply these terms by a smaller factor, such as a tenth.", change=Change())],
+        evidence=evidence,
+        remedies=[Remedy(says="Multiply these terms by a tenth.", change=Change(beside=0.1))],
     )
 
 

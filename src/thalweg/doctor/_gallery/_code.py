@@ -22,6 +22,7 @@ _LOSSES = {
     F.mse_loss: "F.mse_loss",
     F.nll_loss: "F.nll_loss",
     F.binary_cross_entropy: "F.binary_cross_entropy",
+    F.binary_cross_entropy_with_logits: "F.binary_cross_entropy_with_logits",
     token_loss: "token_loss",
 }
 _SUMS = f'''
@@ -41,6 +42,7 @@ for row, (question, answer) in enumerate(texts):
 _ROWS = {
     "sigmoid_with_squared_error": "y, y_held = F.one_hot(y, CLASSES).float(), F.one_hot(y_held, CLASSES).float()",
     "squared_error_on_logits": "y, y_held = F.one_hot(y, CLASSES).float(), F.one_hot(y_held, CLASSES).float()",
+    "sigmoid_before_logits_loss": "y, y_held = F.one_hot(y, CLASSES).float(), F.one_hot(y_held, CLASSES).float()",
     "binary_loss_on_softmax": "y, y_held = F.one_hot(y, CLASSES).float(), F.one_hot(y_held, CLASSES).float()",
     "labels_off_by_one": "y, y_held = y + 1, y_held + 1",
     "unscaled_target": "y, y_held = 77 * y + 152, 77 * y_held + 152",
@@ -268,12 +270,14 @@ def _training(loop: Loop, fault: str) -> Iterator[str]:
     order = "torch.randperm(len(x), generator=generator)" if loop.shuffle else "torch.arange(len(x))"
     batches = f"{order}.split({loop.batch_size})"
     yield f"for epoch in range({loop.epochs}):"
-    yield "    model.train()"
+    yield from ["    model.train()"] if loop.trains else []
     yield f"    for number, rows in enumerate({batches}):" if many else f"    for rows in {batches}:"
     if loop.zero:
         yield from [f"        if number % {loop.passes} == 0:"] if many else []
         yield f"        {'    ' if many else ''}optimizer.zero_grad()"
     yield f"        loss = {loss}(model(x[rows]), y[rows]{last})"
+    if loop.penalty:
+        yield f"        loss = loss + {loop.penalty} * sum(p.square().sum() for p in model.parameters())"
     yield f"        (loss / {loop.passes}).backward()" if many and loop.averaged else "        loss.backward()"
     yield from [f"        if (number + 1) % {loop.passes} == 0:"] if many else []
     inner = "            " if many else "        "

@@ -94,6 +94,15 @@ def _binary_softmax(loop: Loop) -> Loop | None:
     return loop
 
 
+@fault("sigmoid_before_logits_loss")
+def _sigmoid_twice(loop: Loop) -> Loop | None:
+    if not loop.has_classes:
+        return None
+    _one_hot(loop)
+    loop.model, loop.criterion = _ending(loop, nn.Sigmoid()), F.binary_cross_entropy_with_logits
+    return loop
+
+
 @fault("likelihood_of_logits")
 def _likelihood(loop: Loop) -> Loop | None:
     if not loop.has_classes:
@@ -436,11 +445,25 @@ def _dropout(loop: Loop) -> Loop | None:
     return loop
 
 
+@fault("other_terms_too_strong")
+def _penalty(loop: Loop) -> Loop | None:
+    loop.penalty = 1.0
+    return loop
+
+
 @fault("missing_eval")
 def _no_eval(loop: Loop) -> Loop | None:
     if not _has(loop, nn.Dropout, *_NORMS):
         return None
     loop.evaluates = False
+    return loop
+
+
+@fault("missing_train")
+def _no_train(loop: Loop) -> Loop | None:
+    if not _has(loop, nn.Dropout, *_NORMS):
+        return None
+    loop.trains = False
     return loop
 
 

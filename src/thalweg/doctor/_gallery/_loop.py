@@ -29,7 +29,8 @@ class Loop:
         shuffle: Whether rows are drawn anew in every epoch. zero: whether gradients are set to zero.
         passes: Backward passes for each step. averaged: whether the loss is divided by their number.
         clip: Norm to which gradients are clipped; None for none. schedule: factor on the rate at a share of training.
-        evaluates: Whether model.eval() is called before validation.
+        evaluates: Whether model.eval() is called before validation. trains: whether model.train() is before training.
+        penalty: Factor of the squares of all weights, which are added to the loss of training; 0 for none.
         patience: Epochs without a lower loss of validation after which the loop ends, with the best weights; None for
             all epochs.
         frozen: Names of layers whose parameters are not trained.
@@ -53,6 +54,8 @@ class Loop:
     clip: float | None = None
     schedule: Callable[[float], float] | None = None
     evaluates: bool = True
+    trains: bool = True
+    penalty: float = 0.0
     patience: int | None = None
     frozen: tuple[str, ...] = ()
     pretrain: int = 0
@@ -88,11 +91,14 @@ class Loop:
         step, best, since, kept = 0, math.inf, 0, None
         with watch(model, optimizer) as watched:
             for _ in range(self.epochs):
-                model.train()
+                if self.trains:
+                    model.train()
                 for number, (x, y) in enumerate(self._batches()):
                     if self.zero and number % self.passes == 0:
                         optimizer.zero_grad()
                     loss = self.criterion(model(x), y)
+                    if self.penalty:
+                        loss = loss + self.penalty * sum(p.square().sum() for p in model.parameters())
                     (loss / self.passes if self.averaged and self.passes > 1 else loss).backward()
                     if (number + 1) % self.passes:
                         continue

@@ -37,7 +37,8 @@ class Change:
         criterion: The loss, of what the loss function was given of the model's output, and of the target.
         batches: Returns other batches in place of the recorded ones, in their order.
         held_out: Returns another batch in place of one on which forks are compared.
-        scale: Factor on the loss of every pass.
+        scale: Factor on the loss of every pass. beside: on the terms that stand beside the loss function; in whole runs
+            only, as forks do not know these terms.
         rate: Factor on the learning rate. rates: the rate at a step, in place of those that were recorded.
         zero: Whether gradients are set to zero between steps.
         clip: Whether gradients are clipped as they were.
@@ -52,6 +53,7 @@ class Change:
     batches: Callable[[Sequence[Batch]], Sequence[Batch]] | None = None
     held_out: Callable[[Batch], Batch] | None = None
     scale: float = 1.0
+    beside: float = 1.0
     rate: float = 1.0
     rates: Callable[[int], float] | None = None
     zero: bool | None = None
@@ -176,7 +178,12 @@ class Replay:
     @property
     def knows_loss(self) -> bool:
         """Whether the loss of a batch can be computed, on a copy."""
-        return (self._loop is not None and self.factor is not None) and (
+        return self.factor is not None and self.knows_function
+
+    @property
+    def knows_function(self) -> bool:
+        """Whether the loss function can be computed, on a copy, whatever stands beside it in the loss."""
+        return self._loop is not None and (
             self.recording.criterion is not None
             or (self.call is not None and (self.call.own or self.call.head is not None))
         )
