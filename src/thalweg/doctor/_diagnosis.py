@@ -93,6 +93,9 @@ class Diagnosis:
 class Watch(Recorder):
     """A loop under the recorder, with its diagnosis; `watch` makes one."""
 
+    #: of the loop among those of its script
+    number = 0
+
     def __enter__(self) -> Self:
         self._view: View | None = None
         return super().__enter__()

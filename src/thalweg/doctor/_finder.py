@@ -14,19 +14,29 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._record._calls import after_closure
+from thalweg.doctor._record._joint import Joint, parts_of
 from thalweg.doctor._record._watch import SHARE
+
+#: loops of a script that are kept: the first ones and the last
+_LOOPS = 3
+#: calls of modules after which no model of a new optimizer is waited for
+_PATIENCE = 1_000
 
 Found = Callable[[nn.Module, torch.optim.Optimizer, tuple[Any, ...], dict[str, Any]], Callable[[], object]]
 
 
 class Finder:
-    """Watches the first model that is called with gradients and holds parameters of a known optimizer.
+    """Watches the models that are called with gradients and hold parameters of a known optimizer, loop after loop.
+
+    Modules that share an optimizer and are called in one pass are watched as one. A loop ends where a model is called
+    with an optimizer that was made after its first step.
 
     Args:
-        optimizers: That are known; others may be added while it is entered.
-        memory: Bytes of batches that are kept. share: as in `watch`.
+        optimizers: That are known; `add` makes others known.
+        memory: Bytes of batches that are kept of each loop. share: as in `watch`.
         found: Is told of the model, its optimizer and what the model is first called with, before that call; what it
             returns is called in the end.
+        loop: Number of the loop that `found` is told of; None for all.
     """
 
     def __init__(
@@ -36,13 +46,40 @@ class Finder:
         memory: int = 256 << 20,
         share: float | None = SHARE,
         found: Found | None = None,
+        loop: int | None = None,
     ) -> None:
-        self.optimizers = list(optimizers)
-        self.watch: Watch | None = None
-        self._memory, self._share, self._found = memory, share, found
+        #: what was watched: the first loops and the last one, by their numbers
+        self.loops: dict[int, Watch] = {}
+        self._new = list(optimizers)  # of which no model was seen yet
+        self._memory, self._share, self._found, self._loop = memory, share, found, loop
         self._undo = contextlib.ExitStack()
+        self._calls = contextlib.ExitStack()
+
+    @property
+    def watch(self) -> Watch | None:
+        """The last loop; None before the first."""
+        return next(reversed(self.loops.values()), None)
+
+    def add(self, optimizer: torch.optim.Optimizer) -> None:
+        """Makes an optimizer known."""
+        self._new.append(optimizer)
+        self._listen()
 
     def __enter__(self) -> Self:
+        self._undo.callback(self._calls.close)
+        self._undo.callback(register_optimizer_step_pre_hook(self._before_step).remove)
+        self._listen()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._undo.close()
+        if self.watch is not None:
+            self.watch.__exit__(None, None, None)
+
+    def _listen(self) -> None:
+        """Sees the calls of models, until a loop has made its first step."""
+        self._calls.close()
+        self._patience = _PATIENCE
         call = nn.Module.__call__
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -50,16 +87,8 @@ class Finder:
                 self._seen(module, args, kwargs)
             return call(module, *args, **kwargs)
 
-        self._undo.callback(register_optimizer_step_pre_hook(self._before_step).remove)
-        self._calls = self._undo.enter_context(contextlib.ExitStack())
         nn.Module.__call__ = called  # before the hooks of the module are read, so that this call is seen whole
         self._calls.callback(setattr, nn.Module, "__call__", call)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._undo.close()
-        if self.watch is not None:
-            self.watch.__exit__(None, None, None)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Follows a step whose closure calls the model first: a watch that begins there did not see it begin."""
@@ -68,29 +97,51 @@ class Finder:
         return after_closure(args, kwargs, lambda: self.watch.note_step(optimizer) if self.watch is not None else None)
 
     def _seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.watch is None:
-            own = {id(p) for p in module.parameters()}
-            for optimizer in self.optimizers:
+        own, watch = {id(p) for p in module.parameters()}, self.watch
+        begun = watch is not None and watch.recording.num_steps > 0
+        if watch is None or begun:
+            for optimizer in self._new:
                 if any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-                    self.watch = Watch(module, optimizer, memory=self._memory, share=self._share).__enter__()
-                    self._parts = {id(part) for part in module.modules()}
-                    self._trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
-                    if self._found is not None:
-                        self._undo.callback(self._found(module, optimizer, args, kwargs))
+                    self._begin(module, optimizer, args, kwargs)
                     return
-        elif self.watch.recording.num_steps > 0:
-            self._calls.close()
+            self._patience -= 1
+            if begun and not (self._new and self._patience > 0):
+                self._calls.close()
         elif id(module) not in self._parts and any(id(p) in self._trained for p in module.parameters()):
-            recording, first, second = (
-                self.watch.recording,
-                type(self.watch.recording.model).__name__,
-                type(module).__name__,
-            )
-            recording.unsupported.append(f"the loop calls several models, {first} and then {second}")
-            recording.notes.append(
-                f"The loop calls {first}, and then {second}; only the first was watched. Call both in one forward"
-            )
-            self._calls.close()
+            self._join(watch, module, args, kwargs)
+
+    def _begin(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Watches a loop; what was watched before has ended."""
+        number = max(self.loops, default=-1) + 1
+        if self.watch is not None:
+            self.watch.__exit__(None, None, None)
+            if len(self.loops) == _LOOPS:
+                self.loops.popitem()
+        self._watch(number, module, optimizer)
+        if self._found is not None and self._loop in (None, number):
+            self._undo.callback(self._found(module, optimizer, args, kwargs))
+        self._new = []  # what was made before this loop is of it, or comes with no loop of its own
+
+    def _watch(self, number: int, module: nn.Module, optimizer: torch.optim.Optimizer) -> Watch:
+        watch = Watch(module, optimizer, memory=self._memory, share=self._share).__enter__()
+        self.loops[number] = watch
+        self._parts = {id(part) for part in module.modules()}
+        self._trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return watch
+
+    def _join(self, watch: Watch, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Watches the modules that were seen in this pass and another one as one model."""
+        number, recording = next(reversed(self.loops)), watch.recording
+        parts = parts_of(recording.model)
+        chained = watch.gave(args) and not kwargs
+        if isinstance(recording.model, Joint):
+            chained = chained and recording.model.chained
+        begun = watch.give_over()
+        joint = Joint([*parts, module], chained=chained)
+        prefix = "" if len(parts) > 1 else f"{next(iter(dict(joint.named_children())))}."
+        self._watch(number, joint, recording.optimizer).take_over(begun, prefix)
 
 
 class LoopDoctor:

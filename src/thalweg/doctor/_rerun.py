@@ -69,7 +69,7 @@ def rerun_script(
 
     def outcome(change: Change, measure: Measure, says: str, seed: int) -> float:
         told(f"Run {seed + 1} of {seeds}: {says}")
-        return _outcome(path, arguments, change, measure, loss, seed)
+        return _outcome(path, arguments, change, measure, loss, seed, watched.number)
 
     @cache
     def unchanged(measure: Measure) -> list[float]:
@@ -119,11 +119,17 @@ def _beyond(change: Change, known: bool, evaluated: bool) -> str | None:
 
 
 def _outcome(
-    path: str | Path, arguments: Sequence[str], change: Change, measure: Measure, loss: str | None, seed: int
+    path: str | Path,
+    arguments: Sequence[str],
+    change: Change,
+    measure: Measure,
+    loss: str | None,
+    seed: int,
+    loop: int = 0,
 ) -> float:
     """Returns the score that a run of the script ends with, NaN where it is not finite."""
     with _seeds_moved(seed), contextlib.redirect_stdout(io.StringIO()):
-        watched = watch_script(path, arguments, found=partial(_make, change, loss))
+        watched = watch_script(path, arguments, found=partial(_make, change, loss), loop=loop)
     recording = watched.recording
     if recording.failed:
         return math.nan

@@ -14,6 +14,7 @@ import torch
 from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
 from thalweg.doctor._finder import Finder, Found
+from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._watch import SHARE
 
 
@@ -23,17 +24,20 @@ def watch_script(
     *,
     share: float | None = SHARE,
     found: Found | None = None,
+    loop: int | None = None,
     keeps: bool = False,
 ) -> Watch:
-    """Runs a script as `python path arguments` would, and returns the record of its training loop.
+    """Runs a script as `python path arguments` would, and returns the record of a training loop of it.
 
-    The loop is that of the first model that is called with gradients after an optimizer of its parameters was made.
+    A loop is that of a model that is called with gradients after an optimizer of its parameters was made. Of several
+    it is the one with the strongest finding, or else the last; what is found in the others stands in its notes.
     An error of the script ends the record; it is raised again only where no step had been made.
 
     Args:
         path: A Python file. arguments: what it reads from the command line.
         share: Of the time, for statistics, as in `watch`.
         found: Is told of the loop before it begins, as in `Finder`.
+        loop: Number of the loop, from 0 on; None for that with the strongest finding.
         keeps: Whether Ctrl-C ends the record as an error does.
 
     Raises:
@@ -43,7 +47,7 @@ def watch_script(
     path = Path(path)
     if not path.is_file():
         raise InputError("script", "a Python file that is there", str(path), "Name the script that trains.")
-    finder = Finder(share=share, found=found)
+    finder = Finder(share=share, found=found, loop=loop)
     error: BaseException | None = None
     with finder, _known_to(finder), _command_line(path, arguments):
         try:
@@ -69,7 +73,31 @@ def watch_script(
     elif error is not None:
         finder.watch.recording.failed = True
         finder.watch.recording.notes.append(f"The script ended with {type(error).__name__}: {error}")
-    return finder.watch
+    loops = {number: watch for number, watch in finder.loops.items() if watch.recording.num_steps > 0}
+    return loops[loop] if loop in loops else _worst(loops)
+
+
+def _worst(loops: dict[int, Watch]) -> Watch:
+    """Returns the loop with the strongest finding, else the last one, with a word on the others."""
+    if len(loops) == 1:
+        return next(iter(loops.values()))
+    diagnoses = {number: watch.diagnosis() for number, watch in loops.items()}
+    weights = {number: each.findings[0].weight if each.findings else 0.0 for number, each in diagnoses.items()}
+    worst = max(loops, key=lambda number: (weights[number], number))
+    notes = loops[worst].recording.notes
+    notes.append(f"The script has several training loops. This is number {worst + 1}, {_named(loops[worst])}")
+    for number, diagnosis in diagnoses.items():
+        if number != worst:
+            told = diagnosis.findings[0].says.rstrip(".") if diagnosis.findings else "nothing wrong was found"
+            notes.append(f"In loop {number + 1}, {_named(loops[number])}: {told}")
+    loops[worst].number = worst
+    return loops[worst]
+
+
+def _named(watch: Watch) -> str:
+    recording = watch.recording
+    model = " and ".join(type(part).__name__ for part in parts_of(recording.model))
+    return f"{recording.num_steps:,} steps of {type(recording.optimizer).__name__} on {model}"
 
 
 @contextlib.contextmanager
@@ -79,7 +107,7 @@ def _known_to(finder: Finder) -> Iterator[None]:
 
     def init(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         made(optimizer, *args, **kwargs)
-        finder.optimizers.append(optimizer)
+        finder.add(optimizer)
 
     torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
     try:

@@ -15,6 +15,7 @@ from thalweg.doctor._proof._replay import Replay
 from thalweg.doctor._proof._score import FITTED, Kind, to_labels
 from thalweg.doctor._record._batch import Batch, logits_of
 from thalweg.doctor._record._device import kept_random
+from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._record._state import State
 from thalweg.doctor._reference import Reference, reference
@@ -81,7 +82,7 @@ class View:
         head = (
             ()
             if self.call.head is None
-            else tuple(name for name, _ in self.call.head if name not in ("reshape", "cast"))
+            else tuple(name for name, _ in self.call.head if name not in SHAPING)
         )
         return head + self.call.inner
 
@@ -434,6 +435,8 @@ class View:
         model.eval()
         with torch.no_grad():
             found = [logits_of(batch.answer(model)) for batch in batches]
+        if self.call is not None and not self.call.own:
+            found = [each if each is None else apply_head(each, self.call, shaping=True) for each in found]
         return None if any(each is None for each in found) else torch.cat([each for each in found if each is not None])
 
     def _noise_at(self, state: State, parts: Sequence[Batch], size: int) -> float:

@@ -100,7 +100,7 @@ def _frozen_batch_norm_drifts(view: View) -> Finding | None:
     first, last = view.recording.states[0].model, view.recording.states[-1].model
     moved: dict[str, float] = {}
     for name, part in view.recording.model.named_modules():
-        if not isinstance(part, _BatchNorm) or part.running_mean is None or not _is_frozen(view, part):
+        if not isinstance(part, _BatchNorm) or part.running_mean is None or not _is_frozen(view, name):
             continue
         mean, var = (first[f"{name}.{key}"] for key in ("running_mean", "running_var"))
         step = (last[f"{name}.running_mean"] - mean) / (var + part.eps).sqrt()
@@ -128,11 +128,11 @@ def _frozen_batch_norm_drifts(view: View) -> Finding | None:
     )
 
 
-def _is_frozen(view: View, part: nn.Module) -> bool:
+def _is_frozen(view: View, layer: str) -> bool:
     """Whether a layer has weights, and none of them is trained."""
-    trained = {id(p) for group in view.recording.optimizer.param_groups for p in group["params"] if p.requires_grad}
-    own = list(part.parameters())
-    return bool(own) and not any(id(p) in trained for p in own)
+    trained = {id(p) for group in view.recording.optimizer.param_groups for p in group["params"]}
+    own = dict(view.recording.model.get_submodule(layer).named_parameters(prefix=layer))
+    return bool(own) and not any(id(p) in trained and name not in view.recording.frozen for name, p in own.items())
 
 
 def _kept_in_evaluation(names: list[str]) -> ModelChange:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._causes._tuning import trained_before
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, OptimizerChange
 from thalweg.doctor._view import View
@@ -61,7 +62,7 @@ def _parameters_not_in_optimizer(view: View) -> Finding | None:
     got = {each.name for probe in recording.probes for each in probe.params if each.gradient}
     forgotten = [name for name, p in outside if p.requires_grad and (name in got or not recording.probes)]
     if not forgotten:
-        return None
+        return _modules_outside(view)
     strangers = len(trained - {id(p) for _, p in named})
     swapped = f" It holds {strangers} that the model does not have: a layer was replaced after it." if strangers else ""
     return Finding(
@@ -79,14 +80,39 @@ def _parameters_not_in_optimizer(view: View) -> Finding | None:
     )
 
 
+def _modules_outside(view: View) -> Finding | None:
+    """Looks at modules that the loop calls and that are no part of its model, such as layers in a plain list."""
+    recording = view.recording
+    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]} | recording.elsewhere
+    left = [(kind, p) for kind, p in recording.outside if id(p) not in trained and p.grad is not None]
+    drawn = [kind for kind, p in left if p.ndim > 1 and not trained_before({"": p})]
+    if not drawn:
+        return None
+    return Finding(
+        cause="parameters_not_in_optimizer",
+        says=f"The loop calls layers that its optimizer does not know ({_some(list(dict.fromkeys(drawn)))}): they get "
+        "gradients and stay as they are.",
+        weight=1.0,
+        evidence=[f"{len(left)} of their parameters are in no group of an optimizer, nor in model.parameters()."],
+        remedies=[
+            Remedy(
+                says="Hold layers in an nn.ModuleList, and give all that is trained to the optimizer.",
+                change=Change(),
+                before="self.layers = [...]",
+                after="self.layers = nn.ModuleList([...])",
+            )
+        ],
+    )
+
+
 @cause("parameters_frozen", "parameters that are frozen as they were drawn")
 def _parameters_frozen(view: View) -> Finding | None:
     recording = view.recording
     named = list(recording.model.named_parameters())
-    frozen = [name for name, p in named if not p.requires_grad]
+    frozen = [name for name, _ in named if name in recording.frozen]
     if not frozen:
         return None
-    share = sum(p.numel() for _, p in named if not p.requires_grad) / sum(p.numel() for _, p in named)
+    share = sum(p.numel() for name, p in named if name in recording.frozen) / sum(p.numel() for _, p in named)
     # what was trained before may well be frozen; weights as they were drawn may not
     first = {each.name: each for each in view.params(0)}
     drawn = [name for name in frozen if name in first and _as_drawn(recording.model.get_parameter(name))]

@@ -28,7 +28,7 @@ _UNEQUAL = 1.5
 def _pretrained_weights_forgotten(view: View) -> Finding | None:
     before, after = view.recording.states[0].model, view.recording.states[-1].model
     trained = {id(p) for group in view.recording.optimizer.param_groups for p in group["params"]}
-    own = {name: p for name, p in view.recording.model.named_parameters() if id(p) in trained and p.requires_grad}
+    own = {name: p for name, p in view.recording.model.named_parameters() if id(p) in trained and name not in view.recording.frozen}
     null = view.null_loss()
     knows = null is not None and len(view.losses) > 0 and view.losses[0] < _KNOWS * null
     drawn = set() if knows else set(own) - set(trained_before(before))
@@ -74,7 +74,7 @@ def _parameters_without_gradient(view: View) -> Finding | None:
     own = {
         name: p
         for name, p in recording.model.named_parameters()
-        if id(p) in trained and p.ndim > 1 and (p.requires_grad or is_adapter(name))
+        if id(p) in trained and p.ndim > 1 and (name not in recording.frozen or is_adapter(name))
     }
     got = {p.name for probe in probes for p in probe.params if p.gradient}
     without = [name for name, p in own.items() if name not in got]
@@ -82,7 +82,7 @@ def _parameters_without_gradient(view: View) -> Finding | None:
         return None
     start = recording.states[0].model
     zero = [name for name in without if not bool(start[name].any())]
-    frozen = [name for name in without if not own[name].requires_grad]
+    frozen = [name for name in without if name in recording.frozen]
     adapters = [name for name in without if is_adapter(name)]
     what = "Adapters get" if adapters else "Parameters get"
     evidence = [

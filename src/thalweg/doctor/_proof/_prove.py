@@ -161,7 +161,7 @@ def scored(view: View, change: Change, measure: Measure, model: nn.Module) -> fl
     if measure == "loss":
         return view.loss_of(model, held)
     ends = view.ends if change.ends is None else change.ends
-    return score(model, held, view.kind, ends, by_class=measure == "classes")
+    return score(model, held, view.kind, ends, view.call, by_class=measure == "classes")
 
 
 def _verdict(

@@ -19,6 +19,7 @@ from thalweg.core import RunError
 from thalweg.doctor._record._batch import Batch, logits_of, own_loss
 from thalweg.doctor._record._device import device_of, kept_random
 from thalweg.doctor._record._head import apply_head
+from thalweg.doctor._record._joint import Joint, parts_of
 from thalweg.doctor._record._recording import LossCall, Pass, Recording
 from thalweg.doctor._record._state import State, copy_loop, restore
 
@@ -87,6 +88,8 @@ class Replay:
         recording = self.recording
         if recording.unsupported:
             return recording.unsupported[0]
+        if not self._chained:
+            return "what the loop does between its models is not known"
         if self._loop is None:
             return f"it cannot be copied ({self._failure})"
         held = list(recording.passes)
@@ -106,6 +109,11 @@ class Replay:
         if self.needs_closure:
             return "its optimizer needs a closure"
         return None
+
+    @property
+    def _chained(self) -> bool:
+        """Whether the model can be called: of several, each is given what the one before it answers."""
+        return not isinstance(self.recording.model, Joint) or self.recording.model.chained
 
     @property
     def needs_closure(self) -> bool:
@@ -183,7 +191,7 @@ class Replay:
     @property
     def knows_function(self) -> bool:
         """Whether the loss function can be computed, on a copy, whatever stands beside it in the loss."""
-        return self._loop is not None and (
+        return self._loop is not None and self._chained and (
             self.recording.criterion is not None
             or (self.call is not None and (self.call.own or self.call.head is not None))
         )
@@ -238,7 +246,7 @@ class Replay:
 
     def batches_of(self, passes: Sequence[Pass]) -> list[Batch]:
         """Returns the batches of passes."""
-        names = list(inspect.signature(self.recording.model.forward).parameters)
+        names = list(inspect.signature(parts_of(self.recording.model)[0].forward).parameters)
         order = {name: place for place, name in enumerate(names)}
         return [
             Batch(

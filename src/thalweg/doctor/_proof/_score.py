@@ -10,6 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._record._batch import Batch, logits_of
+from thalweg.doctor._record._head import apply_head
+from thalweg.doctor._record._recording import LossCall
 
 #: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
 FITTED, HIDDEN = "fitted to 0 and 1", "logits behind a sigmoid"
@@ -25,7 +27,13 @@ def to_labels(target: torch.Tensor) -> torch.Tensor:
 
 
 def score(
-    model: nn.Module, batches: Sequence[Batch], kind: Kind, ends: tuple[str, ...], *, by_class: bool = False
+    model: nn.Module,
+    batches: Sequence[Batch],
+    kind: Kind,
+    ends: tuple[str, ...],
+    call: LossCall | None = None,
+    *,
+    by_class: bool = False,
 ) -> float:
     """Returns the mean loss of a model on some batches, in evaluation mode.
 
@@ -36,6 +44,7 @@ def score(
         kind: Of the targets.
         ends: Operations at the end of the model: where one gives probabilities, these are taken as they are. Or what
             else the outputs stand for: `FITTED`, `HIDDEN`.
+        call: Of the loss; what it was given of the outputs counts.
         by_class: Whether every class is worth the same, in place of every row.
 
     References:
@@ -48,8 +57,13 @@ def score(
         for batch in batches:
             output, target = logits_of(batch.answer(model)), batch.target
             assert output is not None
+            known = call is not None and not call.own and call.head is not None
+            if known:
+                output = apply_head(output, call, shaping=True)
             if kind == "tokens":
-                if output.ndim == 3:  # the last places may have no target
+                if known and output.ndim > 2:  # (B, C, T)
+                    output = output.movedim(1, -1)
+                elif output.ndim == 3:  # the last places may have no target
                     output = output[:, : target.numel() // len(output)]
                 output, target = output.reshape(-1, output.shape[-1]), target.flatten()
                 output, target = output[target >= 0], target[target >= 0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from thalweg.doctor._record._recording import LossCall
+from thalweg.doctor._record._recording import Head, LossCall
 
 #: nodes of the graph -> the operation, where it is one that a head may have
 _KNOWN = {
@@ -16,15 +16,18 @@ _KNOWN = {
     "TanhBackward0": "tanh",
     "ReluBackward0": "relu",
 }
-_SHAPES = (
-    "ViewBackward",
-    "ReshapeAliasBackward",
-    "UnsafeViewBackward",
-    "SqueezeBackward",
-    "UnsqueezeBackward",
-    "AliasBackward",
-    "CloneBackward",
-)
+_SHAPES = ("ViewBackward", "ReshapeAliasBackward", "UnsafeViewBackward", "SqueezeBackward", "UnsqueezeBackward")
+#: nodes that pass on what they are given
+_NOTHING = ("AliasBackward", "CloneBackward")
+#: nodes that choose or order places, and what they keep of it
+_PLACES = {
+    "SliceBackward0": ("slice", ("dim", "start", "end", "step")),
+    "SelectBackward0": ("select", ("dim", "index")),
+    "TransposeBackward0": ("transpose", ("dim0", "dim1")),
+    "PermuteBackward0": ("permute", ("dims",)),
+}
+#: operations of a head that choose, order or cast what is there
+SHAPING = frozenset({"reshape", "cast", *(name for name, _ in _PLACES.values())})
 _CAST = "ToCopyBackward"
 #: operations with weights begin so
 _WEIGHTED = (
@@ -49,27 +52,30 @@ _LOSSES = {
     "BinaryCrossEntropyBackward0": "binary_cross_entropy",
     "BinaryCrossEntropyWithLogitsBackward0": "binary_cross_entropy_with_logits",
 }
+_ORDERING = SHAPING - {"reshape", "cast"}
 _OPTIONS = ("weight", "pos_weight", "ignore_index", "beta", "delta")
 
 
-def head_between(given: torch.Tensor, output: torch.Tensor) -> tuple[tuple[str, int], ...] | None:
-    """Returns the operations between a model's output and what its loss was given, the last first, with their dim.
+def head_between(given: torch.Tensor, output: torch.Tensor) -> Head | None:
+    """Returns the operations between a model's output and what its loss was given, the last first, with their numbers.
 
     A change of shape alone is named "reshape" (`output[:, 0]` of a single column is one), of the kind of number "cast".
-    None where something else lies between.
+    Places that are chosen or ordered are named as the functions that do it. None where something else lies between.
 
     Example:
         >>> output = torch.ones(2, 3, requires_grad=True) * 1.0
         >>> head_between(torch.softmax(output, 1), output)
-        (('softmax', 1),)
+        (('softmax', (1,)),)
+        >>> head_between(output[:, :-1].transpose(0, 1), output)
+        (('transpose', (0, 1)), ('slice', (1, 0, -1, 1)))
         >>> head_between(output + 1, output) is None
         True
     """
     return () if given is output else _between(given.grad_fn, output.grad_fn)
 
 
-def _between(node: Any, end: Any) -> tuple[tuple[str, int], ...] | None:
-    found: list[tuple[str, int]] = []
+def _between(node: Any, end: Any) -> Head | None:
+    found: list[tuple[str, tuple[int, ...]]] = []
     for _ in range(_FAR):
         if node is end:
             return tuple(found)
@@ -77,12 +83,17 @@ def _between(node: Any, end: Any) -> tuple[tuple[str, int], ...] | None:
             return None
         name = node.name()
         if name in _KNOWN:
-            found.append((_KNOWN[name], _dim(node)))
+            found.append((_KNOWN[name], (_dim(node),)))
         elif name.startswith(_SHAPES) or _is_only_one(node):
-            found.append(("reshape", 0))
+            if any(each in _ORDERING for each, _ in found):  # into which shape is known of the last one alone
+                return None
+            found.append(("reshape", ()))
         elif name.startswith(_CAST):
-            found.append(("cast", 0))
-        else:
+            found.append(("cast", ()))
+        elif name in _PLACES:
+            operation, kept = _PLACES[name]
+            found.append((operation, _numbers([getattr(node, f"_saved_{key}") for key in kept])))
+        elif not name.startswith(_NOTHING):
             return None
         node = _first(node)
     return None
@@ -160,25 +171,35 @@ def last_operations(output: torch.Tensor) -> tuple[str, ...]:
         if node is None or node.name().startswith(_WEIGHTED):
             break
         name = node.name()
-        if not name.startswith((*_SHAPES, _CAST)) and not _is_only_one(node):
+        if not name.startswith((*_SHAPES, *_NOTHING, _CAST)) and name not in _PLACES and not _is_only_one(node):
             found.append(_KNOWN.get(name, name.removesuffix("Backward0").lower()))
         node = _first(node)
     return tuple(found)
 
 
-def apply_head(output: torch.Tensor, call: LossCall) -> torch.Tensor:
+def apply_head(output: torch.Tensor, call: LossCall, *, shaping: bool = False) -> torch.Tensor:
     """Returns a model's output as the loss was given it: after the operations between them.
 
     Args:
-        output: Of the model. call: of the loss, whose head is known.
+        output: Of the model. call: of the loss; a head that is not known changes nothing.
+        shaping: Whether only those are applied that change no number.
     """
-    for name, dim in reversed(call.head or ()):
+    for name, numbers in reversed(call.head or ()):
+        if shaping and name not in SHAPING:
+            continue
         if name == "reshape":
             output = output.reshape(-1, *call.shape[1:]) if len(call.shape) > 1 else output.reshape(-1)
         elif name == "cast":
             output = output.to(call.dtype)
+        elif name == "slice":
+            dim, *ends = numbers
+            output = output[(*[slice(None)] * dim, slice(*ends))]
+        elif name == "permute":
+            output = output.permute(numbers)
+        elif name in ("transpose", "select"):
+            output = getattr(output, name)(*numbers)
         else:
-            output = getattr(torch, name)(output, **({"dim": dim} if "softmax" in name else {}))
+            output = getattr(torch, name)(output, **({"dim": numbers[0]} if "softmax" in name else {}))
     return output
 
 
@@ -189,6 +210,12 @@ def _is_only_one(node: Any) -> bool:
 
 def _dim(node: Any) -> int:
     return _signed(getattr(node, "_saved_dim", 0))
+
+
+def _numbers(values: list[Any]) -> tuple[int, ...]:
+    """Returns what a node keeps as numbers, one by one."""
+    flat = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
+    return tuple(_signed(each) for each in flat)
 
 
 def _signed(value: int) -> int:

@@ -80,6 +80,16 @@ class LayerProbe:
         slope = float(below.float().abs().sum()) / size if size > 0 else None
         self._stats[place] = replace(self._stats[place], still=_still(above, below), slope=slope)
 
+    def take_over(self, other: LayerProbe, prefix: str) -> None:
+        """Goes on with what another one has seen of this pass, of a part of the model; names are led by a prefix."""
+        self._stats, self._made = other._stats, other._made  # what its hooks on tensors still write to
+        for place, each in self._stats.items():
+            follows = None if each.follows is None else f"{prefix}{each.follows}"
+            self._stats[place] = replace(each, name=f"{prefix}{each.name}", follows=follows)
+        for key, made in self._made.items():
+            self._made[key] = made._replace(name=f"{prefix}{made.name}")
+        other.remove()
+
     def after_backward(self) -> None:
         """Notes the norm of the gradients; what the step goes on to call is not looked at."""
         self.remove()

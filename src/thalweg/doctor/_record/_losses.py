@@ -36,6 +36,8 @@ class SeenCall(NamedTuple):
     def options(self) -> dict[str, Any]:
         """What it was called with beside input and target, without what is left as it is by default."""
         given = {k: v for k, v in self.kwargs.items() if v is not None and k not in ("input", "target")}
+        if self.value.ndim > 0:  # one for each row, of which the loop takes the mean itself
+            given.pop("reduction", None)
         return given | ({"positional": self.args[2:]} if len(self.args) > 2 else {})
 
 

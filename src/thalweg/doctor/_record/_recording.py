@@ -21,6 +21,10 @@ _EVERY = 8
 _OF_LAST = 4
 
 
+#: operations with their numbers, the last first
+Head = tuple[tuple[str, tuple[int, ...]], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossCall:
     """A call of a loss function of torch.
@@ -28,8 +32,8 @@ class LossCall:
     Args:
         name: As in `torch.nn.functional`.
         options: What it was called with beside input and target.
-        head: What was applied to the model's output before it, the last operation first; empty where nothing was.
-            Only operations that are known are named: softmax, log_softmax, sigmoid. None where others were.
+        head: What was applied to the model's output before it, as `head_between` names it; empty where nothing was.
+            None where operations were that are not known.
         inner: Operations at the end of the model itself, the last one first, before the first that has weights.
         shape: Of its input. dtype: of its numbers.
         own: Whether the model itself called it, and answered with the loss.
@@ -38,7 +42,7 @@ class LossCall:
 
     name: str
     options: Mapping[str, Any]
-    head: tuple[tuple[str, int], ...] | None
+    head: Head | None
     inner: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -247,7 +251,8 @@ class Recording:
         autocast: Type of numbers to which `torch.autocast` cast what the model computes; None without it.
         loss_autocast: Whether it was at work where the loss was computed.
         mean_over: Where the loss is none of torch's: shapes of the model's output, and of what the loss is a mean over.
-        elsewhere: Ids of parameters that other optimizers train.
+        elsewhere: Ids of parameters that other optimizers train. frozen: names of those that needed no gradient at first.
+        outside: Parameters of modules that the loop calls beside the model, each with the class of its module.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
         failed: Whether it ended with an error.
@@ -270,6 +275,8 @@ class Recording:
     loss_autocast: bool = False
     mean_over: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     elsewhere: set[int] = field(default_factory=set)
+    frozen: frozenset[str] = frozenset()
+    outside: list[tuple[str, nn.Parameter]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     failed: bool = False

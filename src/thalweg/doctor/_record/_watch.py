@@ -24,6 +24,7 @@ from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
 from thalweg.doctor._record._calls import after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
 from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph, mean_over
+from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._layers import LayerProbe, gradient_norms
 from thalweg.doctor._record._losses import LOSSES, SeenCall, unit_of
 from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
@@ -38,8 +39,8 @@ _STATES = 4
 #: the time is given
 _OFTEN, _STEADY = 64, 8
 
-#: steps after which a loop shows what its losses are of
-_SURE = 8
+#: steps after which a loop shows what its losses are of, and which modules it calls
+_SURE, _LOOKED = 8, 2
 
 _active: list[Recorder] = []
 
@@ -115,6 +116,7 @@ class Recorder:
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
         self._followed = False  # whether another optimizer has made a step with the same parameters
         self._passes = 0
+        self._modules = {id(part) for part in model.modules()}
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -123,8 +125,12 @@ class Recorder:
         _active.append(self)
         undo, model, optimizer = self._undo, self._model, self._optimizer
         undo.callback(_active.clear)
-        undo.callback(model.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
-        undo.callback(model.register_forward_hook(self._after_forward).remove)
+        first, *_, last = [*parts_of(model)] * 2
+        undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
+        undo.callback(last.register_forward_hook(self._after_forward).remove)
+        self._look_outside = undo.enter_context(contextlib.ExitStack())
+        self._look_outside.callback(setattr, nn.Module, "_call_impl", nn.Module._call_impl)
+        nn.Module._call_impl = self._seen_modules(nn.Module._call_impl)  # torch.compile warns of hooks on all modules
         undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
         undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
         undo.callback(register_optimizer_step_pre_hook(self._seen_step).remove)
@@ -163,8 +169,49 @@ class Recorder:
 
     # ---- the model
 
-    def _before_forward(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _seen_modules(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if id(module) not in self._modules and torch.is_grad_enabled():
+                self._note_outside(module)
+            return call(module, *args, **kwargs)
+
+        return called
+
+    def _note_outside(self, module: nn.Module) -> None:
+        """Notes the parameters of a module that is called in the first steps and is no part of the model."""
         recording = self.recording
+        own = {id(p) for p in self._model.parameters()}
+        known = {id(p) for _, p in recording.outside}
+        recording.outside += [
+            (type(module).__name__, p)
+            for p in module.parameters(recurse=False)
+            if p.requires_grad and id(p) not in own and id(p) not in known
+        ]
+
+    def gave(self, args: tuple[Any, ...]) -> bool:
+        """Whether arguments are what the model answered last, and nothing else."""
+        return len(args) == 1 and args[0] is self._answer
+
+    def give_over(self) -> Begun:
+        """Ends the watch within a pass, and returns what another recorder needs to go on with it."""
+        begun = Begun(*self._given, self._random, self._probe)
+        self._probe = None
+        self.__exit__(None, None, None)
+        return begun
+
+    def take_over(self, begun: Begun, prefix: str) -> None:
+        """Goes on with a pass that was begun under a recorder of a part of the model.
+
+        Args:
+            begun: What that one saw. prefix: of the names of that part here.
+        """
+        self._before_forward(self._model, begun.args, begun.kwargs)
+        self._random = begun.random
+        if begun.probe is not None and self._probe is not None:
+            self._probe.take_over(begun.probe, prefix)
+
+    def _before_forward(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recording, model = self.recording, self._model
         self._given, self._inside = (args, kwargs), []
         if not torch.is_grad_enabled():
             recording.events += b"e"
@@ -178,6 +225,7 @@ class Recorder:
             self._probe = None
         if recording.num_steps == 0:
             self._note_autocast()
+            recording.frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
         if self._passes == 0:
             self._step_begun = time.perf_counter()
         if self._probe is None and recording.num_steps >= self._next_probe:
@@ -309,8 +357,8 @@ class Recorder:
         parts = _parts(seen, target)
         if not parts:
             return
-        if isinstance(value, torch.Tensor) and value.ndim == 0:
-            self.recording.curve[-1].losses.append(value)
+        if isinstance(value, torch.Tensor):
+            self.recording.curve[-1].losses.append(_mean(value))
             self.recording.curve[-1].rows.append(len(target) if isinstance(target, torch.Tensor) else 1)
         ends = itertools.accumulate(len(each.args[0]) for each in parts[:-1])
         targets = [target] if len(parts) == 1 else torch.tensor_split(target, list(ends))
@@ -333,7 +381,7 @@ class Recorder:
                 recording.mean_over = tuple(self._output.shape), mean_over(tensor)
             made = None
             if recording.passes.takes(recording.num_steps):
-                seen = loss if value is tensor else None if value is None else value.detach()
+                seen = loss if value is tensor else None if value is None else _mean(value)
                 made = self._pass_of(loss, seen, target, call)
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
@@ -368,7 +416,7 @@ class Recorder:
         backward(loss, *args, **kwargs)
         for hook in hooks:
             hook.remove()
-        return (weights[0] if weights else None), bool(reached) or not look
+        return (weights[0].sum() if weights else None), bool(reached) or not look
 
     def _has_gradient(self) -> bool:
         """Whether the last call of the model was one that a loss can be of."""
@@ -431,8 +479,8 @@ class Recorder:
         self._strangers, self._alone = True, False
         own = {id(p) for p in self._model.parameters()}
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        recording.elsewhere |= theirs
         if own & theirs:
-            recording.elsewhere |= theirs
             self._followed = True
             _once(recording.notes, "Only the first optimizer was watched: another one trains the same model")
         elif theirs:
@@ -460,6 +508,8 @@ class Recorder:
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
+        if recording.num_steps == _LOOKED:
+            self._look_outside.close()
         if self._followed:
             _once(recording.unsupported, "several optimizers train its parameters in turn")
         recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
@@ -506,6 +556,15 @@ class Recorder:
         self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, rest)
 
 
+class Begun(NamedTuple):
+    """A pass whose first part was seen."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    random: RandomState | None
+    probe: LayerProbe | None
+
+
 class _Called(NamedTuple):
     """A loss function that was called for a pass."""
 
@@ -533,6 +592,11 @@ def _parts(seen: list[Pass], target: Any) -> list[Pass]:
         if rows == len(target):
             return seen[-k:]
     return seen[-1:]
+
+
+def _mean(value: torch.Tensor) -> torch.Tensor:
+    """Returns the value of a loss function, or the mean of those that it gave each row."""
+    return value.detach() if value.ndim == 0 else value.detach().mean()
 
 
 def _once(lines: list[str], line: str) -> None:
