@@ -226,7 +226,7 @@ def _change_terms(factor: float, loss: str, undo: contextlib.ExitStack) -> None:
 
     undo.callback(intercept(getattr(F, loss), noted))
     undo.callback(partial(setattr, torch.Tensor, "backward", backward))
-    torch.Tensor.backward = called
+    torch.Tensor.backward = called  # type: ignore[method-assign]
 
 
 def _change_rates(change: Change, optimizer: torch.optim.Optimizer, undo: contextlib.ExitStack) -> None:

@@ -66,7 +66,8 @@ def watch_script(
         if error is not None:
             raise RunError(f"{path} ended before its first step: {type(error).__name__}: {error}") from error
         raise RunError(
-            f"{path} made no step of a torch optimizer on a model that was called. There is nothing to watch."
+            f"{path} made no step of a torch optimizer on a model that was called. There is nothing to watch: "
+            "put what is trained into an nn.Module."
         )
     if isinstance(error, KeyboardInterrupt):
         finder.watch.recording.notes.append("The script was interrupted")

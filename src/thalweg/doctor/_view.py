@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from thalweg.doctor._proof._replay import Replay
+from thalweg.doctor._proof._forks import Fork, run_forks
+from thalweg.doctor._proof._replay import Change, Replay
 from thalweg.doctor._proof._score import FITTED, Kind, to_labels
 from thalweg.doctor._record._batch import Batch, logits_of
 from thalweg.doctor._record._device import kept_random
@@ -21,6 +22,8 @@ from thalweg.doctor._record._state import State
 from thalweg.doctor._reference import Reference, reference
 from thalweg.doctor._rows import Rows, rows_of
 
+#: batches of the evaluation on which a course is judged
+_HELD = 4
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
 #: batches that the noise is measured on, and the parts into which their rows are divided at least
@@ -79,11 +82,7 @@ class View:
             return ()
         if self.call.head is None and not self.call.own:
             return ("unknown",)
-        head = (
-            ()
-            if self.call.head is None
-            else tuple(name for name, _ in self.call.head if name not in SHAPING)
-        )
+        head = () if self.call.head is None else tuple(name for name, _ in self.call.head if name not in SHAPING)
         return head + self.call.inner
 
     @property
@@ -144,7 +143,7 @@ class View:
 
     @cached_property
     def kind(self) -> Kind:
-        """What the targets are: numbers of classes, 0 and 1 (alone or one-hot), quantities, or classes at places."""
+        """What the targets are: numbers of classes, 0 and 1 (alone, one-hot, several a row), quantities, or tokens."""
         y = self.targets
         if y is None:
             return "unknown"
@@ -153,8 +152,9 @@ class View:
             alone = y.ndim == 1 and len(first) == len(first.target)
             return "classes" if alone else "tokens"
         if bool(((y == 0) | (y == 1)).all()) and y.unique().numel() == 2:
-            many = y.ndim == 2 and y.shape[1] > 1
-            return "classes" if many and bool((y.sum(1) == 1).all()) else "binary"
+            if y.ndim == 1 or y.shape[1:].numel() == 1:
+                return "binary"
+            return "classes" if y.ndim == 2 and bool((y.sum(1) == 1).all()) else "labels"
         return "regression"
 
     @cached_property
@@ -252,6 +252,12 @@ class View:
             [float(a) - float(w) * float(b) for a, w, b in triples if not (a is None or w is None or b is None)]
         )
 
+    @property
+    def mixes_targets(self) -> bool:
+        """Whether the loss function has another weight in every pass, as where rows are mixed with others (mixup)."""
+        weights = [float(each.weight) for each in self.passes if each.weight is not None]
+        return self.replay.factor is None and len(weights) > 1 and max(weights) > 1.01 * min(weights)
+
     def unlearnt(self) -> float:
         """Returns the loss in the end over that of the best constant answer (where unknown, the first loss).
 
@@ -316,7 +322,7 @@ class View:
             McCandlish, Kaplan, Amodei et al., An empirical model of large-batch training, 2018 (appendix A.1).
         """
         replay, batches = self.replay, self.training[:_NOISE_BATCHES]
-        if not replay.knows_loss or not batches or not all(batch.divisible for batch in batches):
+        if not replay.knows_function or not batches or not all(batch.divisible for batch in batches):
             return math.nan
         size = max(1, min(len(batches[0]), sum(map(len, batches)) // _NOISE_PARTS))
         places = [(batch, k) for batch in batches for k in range(0, len(batch) - size + 1, size)]
@@ -334,6 +340,12 @@ class View:
         Steps of the copy at the last state. As in `_best_factor`.
         """
         return self._factors(self.recording.states[-1], self.training[-8:])
+
+    @cached_property
+    def far_factors(self) -> list[float]:
+        """The same, for the least loss on the batch after it: what one batch asks for and the next one agrees with."""
+        batches = self.training[-9:]
+        return self._factors(self.recording.states[-1], batches[:-1], batches[1:])
 
     @cached_property
     def first_factors(self) -> list[float]:
@@ -366,28 +378,30 @@ class View:
                 (self.replay.loss_of(model, batch) * (self.replay.step_scale / len(batches))).backward()
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
-    def alone(self, steps: int) -> np.ndarray:
-        """Returns the losses of so many steps from the last state, at the highest rate, by the loss function alone.
+    def course(self, change: Change, state: State, steps: int) -> Fork:
+        """Returns what becomes of one copy of the loop from a state on, by the loss function alone.
 
-        Empty where that is not known.
+        Its scores are losses on the batches that are held out. Empty where the loop cannot be copied.
+
+        Args:
+            change: What is different. state: where it begins. steps: how many.
         """
-        replay, batches = self.replay, self.training
-        if not replay.knows_function or replay.needs_closure or not batches:
-            return np.empty(0)
-        rates = [max(each) for each in self.recording.rates]
-        model, optimizer = replay.copies(self.recording.states[-1])
-        model.train(self.passes[-1].training)
-        found = []
-        with kept_random():
-            for k in range(steps):
-                loss = replay.loss_of(model, batches[k % len(batches)])
-                model.zero_grad()
-                loss.backward()
-                replay.step([model.parameters()], optimizer, int(np.argmax(rates)))
-                found.append(float(loss.detach()))
-        return np.array(found)
+        if not self.replay.knows_function or self.replay.needs_closure or not self.training:
+            return Fork()
+        held = self.held_out[:_HELD]
 
-    def _factors(self, state: State, batches: Sequence[Batch]) -> list[float]:
+        def score(model: nn.Module) -> float:
+            return self.loss_of(model, held)
+
+        return run_forks(self.replay, state, [self.training], change, steps=steps, score=score)[0]
+
+    @property
+    def peak_rate(self) -> Change:
+        """The highest rate of the loop at all steps: a schedule may have ended."""
+        rates = max(map(max, self.recording.rates))
+        return Change(rates=lambda step: rates)
+
+    def _factors(self, state: State, batches: Sequence[Batch], judges: Sequence[Batch] | None = None) -> list[float]:
         # a schedule may have ended: the state after the last step holds the rate of one that never came
         rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]
         if (
@@ -397,10 +411,12 @@ class View:
             or not all(t.isfinite().all() for t in _floats(state.model))
         ):
             return []
-        return [self._factor(state, batch, rates) for batch in batches]
+        return [self._factor(state, each, judge, rates) for each, judge in zip(batches, judges or batches, strict=True)]
 
-    def _factor(self, state: State, batch: Batch, rates: Sequence[float]) -> float:
-        def loss_of() -> torch.Tensor:
+    def _factor(self, state: State, batch: Batch, judge: Batch, rates: Sequence[float]) -> float:
+        """Returns the factor of the step that a batch asks for with which the loss of another, or its own, is least."""
+
+        def loss_of(batch: Batch) -> torch.Tensor:
             state.random.restore()  # the same units are dropped each time
             return self.replay.loss_of(model, batch)
 
@@ -409,7 +425,7 @@ class View:
                 for p, b, u in zip(model.parameters(), before, steps, strict=True):
                     p.copy_(b + factor * u)
                 try:
-                    loss = float(loss_of())
+                    loss = float(loss_of(judge))
                 except RuntimeError:  # a loss may refuse what is not finite
                     return math.inf
                 return loss if math.isfinite(loss) else math.inf
@@ -421,7 +437,7 @@ class View:
                     group["lr"] = longer * rate
                 model.train(self.passes[-1].training)
                 before = [p.detach().clone() for p in model.parameters()]
-                first = loss_of()
+                first = loss_of(batch)
                 (first * self.replay.step_scale).backward()
                 optimizer.step()
                 steps = [p.detach() - b for p, b in zip(model.parameters(), before, strict=True)]

@@ -76,8 +76,8 @@ def _other_terms_too_strong(view: View) -> Finding | None:
     start, end = float(np.median(rest[:3])), float(np.median(rest[-size:]))
     if not (rest.min() >= 0 and end < _FELL * start):
         return None
-    alone, part = view.alone(_STEPS), _STEPS // 6
-    before, after = (float(np.mean(each)) if len(alone) else math.nan for each in (alone[:part], alone[-part:]))
+    alone, part = view.course(view.peak_rate, view.recording.states[-1], _STEPS).losses, _STEPS // 6
+    before, after = (float(np.mean(each)) if alone else math.nan for each in (alone[:part], alone[-part:]))
     freed = after < _FREED * before
     if not (freed or view.unlearnt() > _STAYS):
         return None

@@ -19,8 +19,9 @@ from thalweg.doctor._view import View
 
 #: a relation of inputs and targets that is surely below this is none
 _NO_RELATION = 0.1
-#: rows of which the reference is surest; the share of them whose label it denies, at least; and how flat that share is
-_SUREST, _DENIED, _FLAT = 0.4, 0.1, 0.6
+#: rows of which the reference is surest; the share of them whose label it denies, at least; the surest of all, and how
+#: much of that share it denies of these
+_SUREST, _DENIED, _TOP, _FLAT = 0.4, 0.1, 0.05, 0.4
 #: share of evaluation rows that training saw
 _SHARED = 0.02
 #: a single input that tells the labels, and what the next best one may tell at most
@@ -31,7 +32,7 @@ _COLUMNS = 200
 @cause("shuffled_labels", "labels that do not belong to their rows")
 def _shuffled_labels(view: View) -> Finding | None:
     known = view.reference
-    if known is None:
+    if known is None or view.mixes_targets:
         return None
     relation, error = known.relation()
     if relation + 2 * error > _NO_RELATION:
@@ -60,13 +61,13 @@ def _shuffled_labels(view: View) -> Finding | None:
 @cause("label_noise", "wrong labels")
 def _label_noise(view: View) -> Finding | None:
     known = view.reference
-    if known is None or known.labels is None:
+    if known is None or known.labels is None or view.mixes_targets:
         return None
     labels, wrong, sure = known.labels, known.answers.argmax(1) != known.labels, known.answers.max(1)
     order = np.argsort(-sure, kind="stable")
     most = order[: max(20, int(_SUREST * len(order)))]
     denied = float(wrong[most].mean())
-    surest = float(wrong[most[: len(most) // 2]].mean())
+    surest = float(wrong[order[: max(20, int(_TOP * len(order)))]].mean())
     least = _wilson_low(int(wrong[most].sum()), len(most))
     guess = 1 - float(np.bincount(labels).max()) / len(labels)  # error of the most frequent class
     # where classes overlap, the surest answers are right; where labels were changed, sureness does not help

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from thalweg.doctor._finding import Finding, Remedy, cause
@@ -20,6 +23,8 @@ Shape = tuple[int, ...]
 #: root mean square of targets beyond which a network that begins near 0 has far to go
 _FAR = 5.0
 _MANY_ROWS = 100
+#: share of the rows that are right where classes are numbered in another way
+_AGREES = 0.6
 #: a loss that is so many times the mean is a sum
 _TIMES = 2.0
 
@@ -208,8 +213,10 @@ def _labels_off_by_one(view: View) -> Finding | None:
     if call is None or y is None or call.name not in ("cross_entropy", "nll_loss") or len(call.shape) < 2:
         return None
     classes, counts = call.shape[1], torch.bincount(y.clamp_min(0), minlength=call.shape[1])
-    if len(y) < max(_MANY_ROWS, 10 * classes) or classes < 3 or counts[0] > 0 or bool((counts[1:] == 0).any()):
+    if classes < 3:
         return None
+    if len(y) < max(_MANY_ROWS, 10 * classes) or counts[0] > 0 or bool((counts[1:] == 0).any()):
+        return _otherwise_coded(view, classes)
     return Finding(
         cause="labels_off_by_one",
         says="Labels begin at 1: the first output never is the truth.",
@@ -227,6 +234,36 @@ def _labels_off_by_one(view: View) -> Finding | None:
                 before="loss = criterion(output, y)",
                 after="loss = criterion(output, y - 1)",
             )
+        ],
+    )
+
+
+def _otherwise_coded(view: View, classes: int) -> Finding | None:
+    """Looks whether the labels of the evaluation are the numbers of other classes than those of training are."""
+    batches = [each for each in view.held_out if isinstance(each.target, torch.Tensor)]
+    output = view.outputs(batches) if batches and view.replay.knows_function else None
+    if output is None or output.ndim != 2 or not bool(output.isfinite().all()):
+        return None
+    y, answers = torch.cat([to_labels(each.target) for each in batches]), output.argmax(1)
+    if len(y) < _MANY_ROWS or len(y) != len(answers) or int(y.min()) < 0 or int(y.max()) >= classes:
+        return None
+    table = np.zeros((classes, classes))
+    np.add.at(table, (answers.numpy(), y.numpy()), 1)
+    told, meant = linear_sum_assignment(table, maximize=True)
+    same, best = table.trace() / len(y), table[told, meant].sum() / len(y)
+    if best < _AGREES or same > best / 2:
+        return None
+    pairs = [f"{a} for {b}" for a, b in zip(told, meant, strict=True) if a != b][:3]
+    return Finding(
+        cause="labels_off_by_one",
+        says="Classes have other numbers in the evaluation than in training: the model is right, and counted as wrong.",
+        weight=0.93,
+        evidence=[
+            f"Of {len(y):,} rows of the evaluation {same:.0%} are answered by their own label, and {best:.0%} where "
+            f"answers are read so: {', '.join(pairs)}."
+        ],
+        remedies=[
+            Remedy(says="Give the labels of both the same numbers, by one table that is made once.", change=Change())
         ],
     )
 
@@ -307,7 +344,15 @@ def _spread(view: View) -> tuple[Shape, Shape | None, Shape] | None:
 def _no_activation(view: View) -> Finding | None:
     layers = view.layers(0)
     linear = [each for each in layers if each.kind == "Linear"]
-    chained = [each for each in linear if any(each.follows == other.name for other in linear)]
+    # a layer that is narrower than both its neighbours passes on less than they could: one of low rank is meant
+    sizes = {name: part.weight.shape for name, part in view.recording.model.named_modules() if _is_linear(part)}
+    chained = [
+        each
+        for each in linear
+        for other in linear
+        if each.follows == other.name
+        and not (other.name in sizes and each.name in sizes and _narrows(sizes[other.name], sizes[each.name]))
+    ]
     if not chained:
         return None
     every = len(chained) == len(linear) - 1
@@ -326,6 +371,15 @@ def _no_activation(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _is_linear(part: nn.Module) -> TypeGuard[nn.Linear]:
+    return isinstance(part, nn.Linear)
+
+
+def _narrows(below: Shape, above: Shape) -> bool:
+    """Whether what one layer gives the next is narrower than what comes in and what goes out."""
+    return below[0] < min(below[1], above[0])
 
 
 def _shape(shape: Shape) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -28,6 +29,10 @@ _TIGHT = 0.1
 _SPENT = 0.01
 #: a pull of the decay that balances that of the loss, and a loss that is this share of what knows nothing
 _BALANCE, _UNLEARNT = 0.25, 0.4
+#: or this one, where the held-out loss falls below a share of itself within so many steps without decay
+_LITTLE, _FREED, _STEPS = 0.1, 0.8, 60
+#: a loss after some steps from the start at a tenth of the rate, as a share of that which the loop then had
+_BETTER = 0.8
 #: a pull below which it does not matter where the decay is added
 _SLIGHT = 0.05
 
@@ -149,8 +154,9 @@ def _lr_too_high(view: View) -> Finding | None:
     middle = min((float(np.median(each)) for each in seen if each), default=math.nan)
     if view.unlearnt() < _LEARNT:
         middle = math.nan
-    ratio = view.update_ratio()
-    if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP:
+    ratio = 0.0 if view.unlearnt() < _LEARNT else view.update_ratio()  # weights that begin small may change by much
+    slower = _at_a_tenth(view) if view.unlearnt() > _LEARNT and broken is None and not risen else None
+    if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP and slower is None:
         return None
     evidence, weight = [], 0.6
     if broken is not None:
@@ -164,6 +170,12 @@ def _lr_too_high(view: View) -> Finding | None:
             f"On its own batch, the best step is {_factor(middle)} of that which was made (median of {len(factors)})."
         )
         weight = max(weight, min(0.9, 0.7 + 0.05 * -math.log2(middle)))
+    if slower is not None:
+        steps, was, now = slower
+        evidence.append(
+            f"After {steps:,} steps from the start the loss was {was:.3g}; at a tenth of the rate {now:.3g}."
+        )
+        weight = max(weight, 0.84)
     if ratio >= _LEAP:
         evidence.append(f"One of the first steps changed the weights by {ratio:.0%} of their size.")
         weight = max(weight, 0.87)
@@ -185,6 +197,17 @@ def _lr_too_high(view: View) -> Finding | None:
     )
 
 
+def _at_a_tenth(view: View) -> tuple[int, float, float] | None:
+    """Returns steps, the loss after them, and that at a tenth of the rate; None where it is not much better."""
+    steps = min(view.recording.num_steps, 2 * _STEPS, len(view.training))
+    part = max(1, steps // 6)
+    losses = view.course(Change(rate=0.1), view.recording.states[0], steps).losses
+    if len(losses) < steps or steps < 2 * part:
+        return None
+    was, now = float(np.mean(view.losses[steps - part : steps])), float(np.mean(losses[-part:]))
+    return (steps, was, now) if now < _BETTER * was else None
+
+
 @cause("lr_too_low", "a learning rate that is too low")
 def _lr_too_low(view: View) -> Finding | None:
     losses, factors = view.losses, view.step_factors
@@ -194,6 +217,10 @@ def _lr_too_low(view: View) -> Finding | None:
     middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
     if middle < _TOO_SHORT or end < 0.5 * start:
+        return None
+    # along its own direction a batch of few rows that say little would have its noise learnt by heart
+    elsewhere = float(np.median(view.far_factors)) * max(view.recording.rates[-1]) / lr
+    if elsewhere < _TOO_SHORT:
         return None
     return Finding(
         cause="lr_too_low",
@@ -272,8 +299,19 @@ def _decay_too_strong(view: View) -> Finding | None:
     elif view.gradient_norm > 0:
         pull = decay * norm / view.gradient_norm
     # at the minimum of loss and penalty they balance, be the penalty ever so small; it harms where the loss stays high
-    if not (pull > _BALANCE and view.unlearnt() > _UNLEARNT):
+    if not (pull > _BALANCE and view.unlearnt() > _LITTLE):
         return None
+    evidence = []
+    if view.unlearnt() <= _UNLEARNT:
+        last_state, none = view.recording.states[-1], replace(view.peak_rate, optimizer=_setting("weight_decay", 0.0))
+        before = view.loss_of(view.replay.copies(last_state)[0], view.held_out)
+        after = next(reversed(view.course(none, last_state, _STEPS).scores), math.nan)
+        if not after < _FREED * before:
+            return None
+        evidence.append(
+            f"Where a copy goes on without it, the loss of held-out rows falls from {before:.3g} to {after:.3g} in "
+            f"{_STEPS} steps."
+        )
     start = _norm(p.norm for p in view.params(0) if p.gradient is not None)
     return Finding(
         cause="decay_too_strong",
@@ -282,6 +320,7 @@ def _decay_too_strong(view: View) -> Finding | None:
         evidence=[
             f"Its pull is {pull:.2g} times that of the loss; weights went from a norm of {start:.3g} to {norm:.3g}.",
             f"The loss stays at {view.unlearnt():.0%} of that of a constant answer.",
+            *evidence,
         ],
         remedies=[
             Remedy(

@@ -23,7 +23,7 @@ _SQUASHING = ("Sigmoid", "Tanh", "Softsign", "Hardtanh", "Hardsigmoid")
 #: mean slope of an activation over its largest possible one, below which it is saturated at the start
 _FLAT = 0.25
 #: share of the units of a layer without gradient, from which it is worth a word
-_DEAD = 0.4
+_DEAD = 0.5
 #: share of the loss of what knows nothing at which units that are missing are not missed
 _LEARNT = 0.1
 #: gradients of the first and the last layer further apart than this
@@ -76,7 +76,9 @@ def _initial_weights_too_large(view: View) -> Finding | None:
     flat = [each for each in layers if each.kind in _SQUASHING and (each.slope or 0.0) < _FLAT * _steepest(each.kind)]
     fan = _fan_ratios(view)
     large = [name for name, ratio in fan.items() if ratio > 3.0]
-    if not large or (not flat and (max(fan.values()) < 5.0 or len(_weighted(view)) >= _DEEP)):
+    every = len(large) > len(fan) / 2
+    grows = len(_weighted(view)) >= _DEEP and _growth(view) > _GROWN  # told as what it is
+    if not large or (not flat and (grows or not (every or max(fan.values()) > 5.0))):
         return None
     worst = max(fan, key=lambda name: fan[name])
     evidence = [f"{worst}: standard deviation {fan[worst]:.1f} times that of He initialisation."]
@@ -174,8 +176,8 @@ def _exploding_signals(view: View) -> Finding | None:
     layers = _weighted(view)
     if len(layers) < _DEEP or not layers[0].rms_out > 0:
         return None
-    growth = layers[-1].rms_out / layers[0].rms_out
-    if not (growth > _GROWN or not math.isfinite(growth)):
+    growth = _growth(view)
+    if not growth > _GROWN:
         return None
     each = growth ** (1 / (len(layers) - 1))
     return Finding(
@@ -193,6 +195,13 @@ def _exploding_signals(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _growth(view: View) -> float:
+    """Returns by how much signals grow from the first to the last layer, at the first step."""
+    layers = _weighted(view)
+    growth = layers[-1].rms_out / layers[0].rms_out if layers and layers[0].rms_out > 0 else 1.0
+    return growth if math.isfinite(growth) else math.inf
 
 
 def _weighted(view: View) -> list[LayerStats]:
@@ -219,8 +228,9 @@ def _steepest(kind: str) -> float:
 def _fan_ratios(view: View) -> dict[str, float]:
     """Returns the standard deviation of each weight matrix at the start over sqrt(2 / fan-in)."""
     state, found = view.recording.states[0].model, {}
+    tables = {f"{name}.weight" for name, part in view.recording.model.named_modules() if isinstance(part, nn.Embedding)}
     for name, p in view.recording.model.named_parameters():
-        if p.ndim > 1 and name in state and p.numel() >= 16:
+        if p.ndim > 1 and name in state and p.numel() >= 16 and name not in tables:
             fan_in = int(np.prod(p.shape[1:]))
             found[name] = float(state[name].float().std()) / math.sqrt(2 / fan_in)
     return found

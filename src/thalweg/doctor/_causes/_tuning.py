@@ -26,9 +26,11 @@ _UNEQUAL = 1.5
 
 @cause("pretrained_weights_forgotten", "a learning rate that makes a trained model forget")
 def _pretrained_weights_forgotten(view: View) -> Finding | None:
-    before, after = view.recording.states[0].model, view.recording.states[-1].model
-    trained = {id(p) for group in view.recording.optimizer.param_groups for p in group["params"]}
-    own = {name: p for name, p in view.recording.model.named_parameters() if id(p) in trained and name not in view.recording.frozen}
+    recording = view.recording
+    before, after = recording.states[0].model, recording.states[-1].model
+    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]}
+    named = recording.model.named_parameters()
+    own = {name: p for name, p in named if id(p) in trained and name not in recording.frozen}
     null = view.null_loss()
     knows = null is not None and len(view.losses) > 0 and view.losses[0] < _KNOWS * null
     drawn = set() if knows else set(own) - set(trained_before(before))

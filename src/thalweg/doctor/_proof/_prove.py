@@ -232,6 +232,6 @@ def worst_score(view: View, measure: Measure) -> float:
         return _WORST * null
     if y is None:
         return _WORST
-    if view.kind in ("classes", "binary", "tokens"):
+    if view.kind in ("classes", "binary", "labels", "tokens"):
         return _WORST * 0.2  # no Brier score is more
     return _WORST * max(float(y.double().var(0, correction=0).mean()), 1e-12)

@@ -191,9 +191,13 @@ class Replay:
     @property
     def knows_function(self) -> bool:
         """Whether the loss function can be computed, on a copy, whatever stands beside it in the loss."""
-        return self._loop is not None and self._chained and (
-            self.recording.criterion is not None
-            or (self.call is not None and (self.call.own or self.call.head is not None))
+        return (
+            self._loop is not None
+            and self._chained
+            and (
+                self.recording.criterion is not None
+                or (self.call is not None and (self.call.own or self.call.head is not None))
+            )
         )
 
     def criterion(self) -> Criterion:

@@ -15,7 +15,7 @@ from thalweg.doctor._record._recording import LossCall
 
 #: outputs that were fitted to 0 and 1 by their squared error; logits of a softmax behind a sigmoid
 FITTED, HIDDEN = "fitted to 0 and 1", "logits behind a sigmoid"
-Kind = Literal["classes", "binary", "regression", "tokens", "unknown"]
+Kind = Literal["classes", "binary", "labels", "regression", "tokens", "unknown"]
 Measure = Literal["score", "classes", "loss"]
 
 
@@ -57,11 +57,11 @@ def score(
         for batch in batches:
             output, target = logits_of(batch.answer(model)), batch.target
             assert output is not None
-            known = call is not None and not call.own and call.head is not None
-            if known:
+            ordered = call is not None and not call.own and call.head is not None
+            if call is not None and ordered:
                 output = apply_head(output, call, shaping=True)
             if kind == "tokens":
-                if known and output.ndim > 2:  # (B, C, T)
+                if ordered and output.ndim > 2:  # (B, C, T)
                     output = output.movedim(1, -1)
                 elif output.ndim == 3:  # the last places may have no target
                     output = output[:, : target.numel() // len(output)]
@@ -69,6 +69,10 @@ def score(
                 output, target = output[target >= 0], target[target >= 0]
             if kind == "regression" or kind == "unknown":
                 found.append((output.reshape(target.shape) - target).double().square().reshape(len(target), -1).mean(1))
+                places.append(torch.zeros(len(target), dtype=torch.long))
+            elif kind == "labels":  # each of them alone
+                shares = output if ends[:1] == ("sigmoid",) else output.sigmoid()
+                found.append((shares - target).double().square().reshape(len(target), -1).mean(1))
                 places.append(torch.zeros(len(target), dtype=torch.long))
             else:
                 shares, labels = log_probabilities(output, ends).exp(), to_labels(target)

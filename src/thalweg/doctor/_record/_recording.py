@@ -251,7 +251,8 @@ class Recording:
         autocast: Type of numbers to which `torch.autocast` cast what the model computes; None without it.
         loss_autocast: Whether it was at work where the loss was computed.
         mean_over: Where the loss is none of torch's: shapes of the model's output, and of what the loss is a mean over.
-        elsewhere: Ids of parameters that other optimizers train. frozen: names of those that needed no gradient at first.
+        elsewhere: Ids of parameters that other optimizers train.
+        frozen: Names of parameters that needed no gradient at first.
         outside: Parameters of modules that the loop calls beside the model, each with the class of its module.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
