@@ -378,13 +378,14 @@ class View:
                 (self.replay.loss_of(model, batch) * (self.replay.step_scale / len(batches))).backward()
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
-    def course(self, change: Change, state: State, steps: int) -> Fork:
+    def course(self, change: Change, state: State, steps: int, *, judged: bool = False) -> Fork:
         """Returns what becomes of one copy of the loop from a state on, by the loss function alone.
 
-        Its scores are losses on the batches that are held out. Empty where the loop cannot be copied.
+        Empty where the loop cannot be copied.
 
         Args:
             change: What is different. state: where it begins. steps: how many.
+            judged: Whether it has scores: losses on batches that are held out.
         """
         if not self.replay.knows_function or self.replay.needs_closure or not self.training:
             return Fork()
@@ -393,7 +394,7 @@ class View:
         def score(model: nn.Module) -> float:
             return self.loss_of(model, held)
 
-        return run_forks(self.replay, state, [self.training], change, steps=steps, score=score)[0]
+        return run_forks(self.replay, state, [self.training], change, steps=steps, score=score if judged else None)[0]
 
     @property
     def peak_rate(self) -> Change:

@@ -305,7 +305,7 @@ def _decay_too_strong(view: View) -> Finding | None:
     if view.unlearnt() <= _UNLEARNT:
         last_state, none = view.recording.states[-1], replace(view.peak_rate, optimizer=_setting("weight_decay", 0.0))
         before = view.loss_of(view.replay.copies(last_state)[0], view.held_out)
-        after = next(reversed(view.course(none, last_state, _STEPS).scores), math.nan)
+        after = next(reversed(view.course(none, last_state, _STEPS, judged=True).scores), math.nan)
         if not after < _FREED * before:
             return None
         evidence.append(

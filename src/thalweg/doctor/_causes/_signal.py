@@ -179,14 +179,13 @@ def _exploding_signals(view: View) -> Finding | None:
     growth = _growth(view)
     if not growth > _GROWN:
         return None
-    each = growth ** (1 / (len(layers) - 1))
+    largest = _largest(layers)
+    each = growth ** (1 / max(1, layers.index(largest)))
     return Finding(
         cause="exploding_signals",
         says=f"Signals grow {each:.1f} times at every layer, {growth:.2g} times in all, before the first step.",
         weight=0.9,
-        evidence=[
-            f"RMS {layers[0].rms_out:.2g} after {layers[0].name}, {layers[-1].rms_out:.2g} after {layers[-1].name}."
-        ],
+        evidence=[f"RMS {layers[0].rms_out:.2g} after {layers[0].name}, {largest.rms_out:.2g} after {largest.name}."],
         remedies=[
             Remedy(
                 says="Use He initialisation, or normalise between layers.",
@@ -198,10 +197,15 @@ def _exploding_signals(view: View) -> Finding | None:
 
 
 def _growth(view: View) -> float:
-    """Returns by how much signals grow from the first to the last layer, at the first step."""
+    """Returns by how much signals grow from the first layer on, at the first step."""
     layers = _weighted(view)
-    growth = layers[-1].rms_out / layers[0].rms_out if layers and layers[0].rms_out > 0 else 1.0
+    growth = _largest(layers).rms_out / layers[0].rms_out if layers and layers[0].rms_out > 0 else 1.0
     return growth if math.isfinite(growth) else math.inf
+
+
+def _largest(layers: Sequence[LayerStats]) -> LayerStats:
+    """Returns the layer with the largest outputs; that whose outputs are not finite, where there is one."""
+    return max(layers, key=lambda each: each.rms_out if math.isfinite(each.rms_out) else math.inf)
 
 
 def _weighted(view: View) -> list[LayerStats]:

@@ -82,6 +82,8 @@ def _parameters_without_gradient(view: View) -> Finding | None:
     without = [name for name, p in own.items() if name not in got]
     if len(probes) < 2 or not without or not np.isfinite(view.losses).all():
         return None
+    if all(any(len(each.still) == each.units > 0 for each in probe.layers) for probe in probes):
+        return None  # a layer whose units are all dead passes nothing on: it is told as that
     start = recording.states[0].model
     zero = [name for name in without if not bool(start[name].any())]
     frozen = [name for name in without if name in recording.frozen]
