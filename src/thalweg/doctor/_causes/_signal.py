@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
@@ -14,11 +18,13 @@ from torch.nn.modules.conv import _ConvNd
 from thalweg.doctor._causes._tuning import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, ModelChange
+from thalweg.doctor._record._activations import KINDS, ActivationCalls
 from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._record._recording import LayerStats
 from thalweg.doctor._view import View
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_WEIGHTED = ("Linear", "Conv1d", "Conv2d")
 _SQUASHING = ("Sigmoid", "Tanh", "Softsign", "Hardtanh", "Hardsigmoid")
 #: mean slope of an activation over its largest possible one, below which it is saturated at the start
 _FLAT = 0.25
@@ -128,11 +134,12 @@ def _dead_units(view: View) -> Finding | None:
         change=Change(model=_begun_anew),
         after="nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')\nnn.init.zeros_(layer.bias)",
     )
+    module, written = _as_written(view, worst)
     leaky = Remedy(
         says="Use a leaky ReLU.",
-        change=Change(model=_replaced(nn.ReLU, lambda: nn.LeakyReLU(0.1))),
-        before="nn.ReLU()",
-        after="nn.LeakyReLU(0.1)",
+        change=Change(model=_exchanged({"ReLU": partial(F.leaky_relu, negative_slope=0.1)})),
+        before=written,
+        after="nn.LeakyReLU(0.1)" if module else "F.leaky_relu(x, 0.1)",
     )
     lower = Remedy(says="Lower the learning rate.", change=Change(rate=0.1))
     return Finding(
@@ -153,6 +160,7 @@ def _vanishing_gradients(view: View) -> Finding | None:
         return None
     squashing = [each for each in view.layers(0) if each.kind in _SQUASHING]
     kind = squashing[0].kind if squashing else "the activations"
+    module, written = _as_written(view, squashing[0]) if squashing else (True, "")
     return Finding(
         cause="vanishing_gradients",
         says=f"Gradients vanish: {first} gets {ratio:.1g} of what {last} gets, through {depth} layers.",
@@ -163,9 +171,9 @@ def _vanishing_gradients(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Use ReLU with He initialisation.",
-                change=Change(model=_relu_with_he),
-                before=f"nn.{kind}()",
-                after="nn.ReLU()",
+                change=Change(model=_relu_with_he(_num_hidden(view.layers(0)))),
+                before=written,
+                after="nn.ReLU()" if module else "F.relu(x)",
             )
         ],
     )
@@ -210,12 +218,12 @@ def _largest(layers: Sequence[LayerStats]) -> LayerStats:
 
 def _weighted(view: View) -> list[LayerStats]:
     """Returns the layers with weights, at the first step."""
-    return [each for each in view.layers(0) if each.kind in ("Linear", "Conv2d", "Conv1d")]
+    return [each for each in view.layers(0) if each.kind in _WEIGHTED]
 
 
 def _gradient_ratio(layers: Sequence[LayerStats]) -> tuple[str, str, float, int]:
     """Returns the first and the last layer with weights, the share of their gradients, and their number."""
-    found = [each for each in layers if each.kind in ("Linear", "Conv1d", "Conv2d") and each.gradient is not None]
+    found = [each for each in layers if each.kind in _WEIGHTED and each.gradient is not None]
     if len(found) < 2 or not found[-1].gradient:
         return "", "", math.nan, len(found)
     first = found[0].gradient or 0.0
@@ -262,20 +270,61 @@ def _begun_anew(model: nn.Module, given: object) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def _replaced(kind: type[nn.Module], new: Callable[[], nn.Module]) -> ModelChange:
+def _as_written(view: View, layer: LayerStats) -> tuple[bool, str]:
+    """Returns whether an activation is a module, and the code that makes or calls it."""
+    if layer.name in dict(view.recording.model.named_modules()):
+        return True, f"nn.{layer.kind}()"
+    return False, f"F.{layer.name.partition(' ')[0]}(x)"
+
+
+def _num_hidden(layers: Sequence[LayerStats]) -> int:
+    """Returns the number of activations below the last layer with weights: those above give the loss what it needs."""
+    last = max((place for place, each in enumerate(layers) if each.kind in _WEIGHTED), default=0)
+    return sum(each.kind in KINDS.values() for each in layers[:last])
+
+
+def _exchanged(new: Mapping[str, Callable[[torch.Tensor], torch.Tensor]], first: float = math.inf) -> ModelChange:
+    """Lets a model call other activations, be they modules or functions.
+
+    Args:
+        new: What is called in place of those of a kind. first: so many calls of activations, of every pass.
+    """
+
     def change(model: nn.Module, given: object) -> None:
-        for owner in list(model.modules()):
-            for name, child in list(owner.named_children()):
-                if isinstance(child, kind):
-                    setattr(owner, name, new())
+        own = type(model)
+
+        def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            count = itertools.count()
+
+            def answer(
+                kind: str,
+                function: Callable[..., Any],
+                given: torch.Tensor,
+                args: tuple[Any, ...],
+                kwargs: dict[str, Any],
+            ) -> Any:
+                if next(count) >= first or kind not in new:
+                    return function(*args, **kwargs)
+                if kwargs.get("inplace") or function.__name__.endswith("_"):
+                    return given.copy_(new[kind](given.clone()))
+                return new[kind](given)
+
+            with ActivationCalls(answer):
+                return own._call_impl(self, *args, **kwargs)
+
+        model.__class__ = type(own.__name__, (own,), {"_call_impl": call})  # copies of the copy are of it too
 
     return change
 
 
-def _relu_with_he(model: nn.Module, given: Batch) -> None:
-    for kind in (nn.Sigmoid, nn.Tanh):
-        _replaced(kind, nn.ReLU)(model, given)
-    with torch.no_grad():
-        for p in model.parameters():
-            if p.ndim > 1:
-                nn.init.kaiming_uniform_(p)
+def _relu_with_he(hidden: int) -> ModelChange:
+    exchange = _exchanged(dict.fromkeys(_SQUASHING, F.relu), hidden)
+
+    def change(model: nn.Module, given: Batch) -> None:
+        exchange(model, given)
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.ndim > 1:
+                    nn.init.kaiming_uniform_(p)
+
+    return change

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
+from thalweg.doctor._record._activations import ActivationCalls, name_of
+from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._recording import LayerStats, ParamStats, Probe
 from thalweg.models import is_activation
 
 #: moments are of the first rows that hold so many numbers, and of so many rows at least
 _NUMBERS, _ROWS = 1 << 16, 8
+#: between a function and the layer that was called before it
+_AFTER = " after "
 
 
 class LayerProbe:
-    """Hooks on all layers, for the duration of one forward and backward.
+    """Hooks on all layers, for the duration of one forward and backward; activations may be functions.
 
     Values are read in the hooks at once: a later layer may write over them.
 
     Args:
         model: Whose layers.
+        called: The module that is about to be called: the model, or the first part of a joint one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, called: nn.Module) -> None:
         self._model = model
         self._stats: dict[int, LayerStats] = {}
         self._made: dict[int, _Made] = {}
@@ -35,59 +41,114 @@ class LayerProbe:
         self._norm_before_clip: float | None = None
         #: whether a backward pass has ended what it looks at
         self.complete = False
-        leaves = [(name, part) for name, part in model.named_modules() if not any(part.children())]
-        self._hooks = [part.register_forward_hook(self._hook(name)) for name, part in leaves]
-
-    def _hook(self, name: str) -> Callable[..., None]:
-        def after(part: nn.Module, given: tuple[Any, ...], out: Any) -> None:
-            if not (given and isinstance(given[0], torch.Tensor) and isinstance(out, torch.Tensor)):
-                return
-            if not given[0].is_floating_point() or not out.is_floating_point():
-                return
-            place = len(self._stats)
-            with torch.no_grad():
-                maker = self._made.get(id(given[0]))
-                if maker is not None and maker.output() is not given[0]:
-                    maker = None
-                if maker is not None and maker.version == given[0]._version:
-                    below = maker.moments
-                else:
-                    below = _moments(given[0])
-                above = _moments(out)
-                self._stats[place] = _describe(name, part, below, above, None if maker is None else maker.name)
-            self._made[id(out)] = _Made(name, ref(out), out._version, above)
-            passed: list[torch.Tensor] = []
-            both = is_activation(part) and given[0].requires_grad and given[0].shape == out.shape
-            if out.requires_grad:
-                out.register_hook(partial(self._gradient, place, passed if both else None))
-            if both:
-                given[0].register_hook(partial(self._slope, place, passed))
-
-        return after
-
-    def _gradient(self, place: int, passed: list[torch.Tensor] | None, gradient: torch.Tensor) -> None:
-        gradient = gradient.detach()
-        size = float(gradient.float().norm()) / gradient.numel() ** 0.5 * len(gradient)
-        self._stats[place] = replace(self._stats[place], gradient=size)
-        if passed is not None:
-            passed.append(gradient)
-
-    def _slope(self, place: int, passed: list[torch.Tensor], below: torch.Tensor) -> None:
-        if not passed:
+        self._within: dict[str, _Call] = {}  # activations that are being called: what they call is no other one
+        self._last = ""  # layer that was called last
+        self._functions = ActivationCalls(self._seen)
+        self._hooks: list[RemovableHandle] = []
+        for name, part in model.named_modules():
+            if any(part.children()):
+                continue
+            if is_activation(part):
+                self._hooks.append(part.register_forward_pre_hook(partial(self._before_activation, name)))
+            self._hooks.append(part.register_forward_hook(partial(self._after_layer, name)))
+        if _takes_other_ways(model):
             return
-        above, below = passed.pop(), below.detach()
+        for part in parts_of(model):
+            if part is called:  # its hooks have been read
+                self._functions.__enter__()
+            else:
+                self._hooks.append(part.register_forward_pre_hook(self._enter))
+            self._hooks.append(part.register_forward_hook(self._leave, always_call=True))
+
+    def _enter(self, part: nn.Module, given: tuple[Any, ...]) -> None:
+        self._functions.__enter__()
+
+    def _leave(self, part: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+        self._functions.leave()
+
+    def _before_activation(self, name: str, part: nn.Module, given: tuple[Any, ...]) -> None:
+        if given and _is_readable(given[0]):
+            self._within[name] = self._begin(given[0], sloped=True)
+
+    def _after_layer(self, name: str, part: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+        call = self._within.pop(name, None)
+        if not (given and _is_readable(given[0]) and _is_readable(out)):
+            return
+        self._note(name, type(part).__name__, self._begin(given[0]) if call is None else call, out)
+        self._last = name
+
+    def _seen(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        given: torch.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Answers for an activation that is no module; what is computed of parameters or for each row alone is none."""
+        if self._within or isinstance(given, nn.Parameter) or given.ndim < 2 or not _is_readable(given):
+            return function(*args, **kwargs)
+        call = self._begin(given, sloped=True)
+        out = function(*args, **kwargs)
+        if _is_readable(out):
+            self._note(self._free_name(name_of(function)), kind, call, out)
+        return out
+
+    def _free_name(self, function: str) -> str:
+        """Returns a name for a call of a function; the same in every pass, as long as the calls are the same."""
+        first = name = f"{function}{_AFTER}{self._last}" if self._last else function
+        taken, number = {each.name for each in self._stats.values()}, 2
+        while name in taken:
+            name, number = f"{first} ({number})", number + 1
+        return name
+
+    def _begin(self, given: torch.Tensor, *, sloped: bool = False) -> _Call:
+        """Looks at what a layer is given, before an activation may write over it."""
+        with torch.no_grad():
+            maker = self._made.get(id(given))
+            if maker is not None and (maker.output() is not given or maker.version != given._version):
+                maker = None
+            below, follows = (_moments(given), None) if maker is None else (maker.moments, maker.name)
+        call = _Call(below, follows, given.shape if sloped and given.requires_grad else None)
+        if call.shape is not None:
+            given.register_hook(partial(self._slope, call))
+        return call
+
+    def _note(self, name: str, kind: str, call: _Call, out: torch.Tensor) -> None:
+        call.place = len(self._stats)
+        with torch.no_grad():
+            above = _moments(out)
+            self._stats[call.place] = _describe(name, kind, call.below, above, call.follows)
+        self._made[id(out)] = _Made(name, ref(out), out._version, above)
+        if out.requires_grad:
+            out.register_hook(partial(self._gradient, call))
+
+    def _gradient(self, call: _Call, gradient: torch.Tensor) -> None:
+        gradient = gradient.detach()
+        values = len(gradient) * (gradient.shape[_unit_dim(gradient)] if gradient.ndim > 1 else 1)
+        size = float(gradient.float().norm()) / max(1, values) ** 0.5 * len(gradient)
+        self._stats[call.place] = replace(self._stats[call.place], gradient=size)
+        if gradient.shape == call.shape:
+            call.above = gradient
+
+    def _slope(self, call: _Call, below: torch.Tensor) -> None:
+        above, call.above = call.above, None
+        if above is None:
+            return
+        below = below.detach()
         size = float(above.float().abs().sum())
         slope = float(below.float().abs().sum()) / size if size > 0 else None
-        self._stats[place] = replace(self._stats[place], still=_still(above, below), slope=slope)
+        self._stats[call.place] = replace(self._stats[call.place], still=_still(above, below), slope=slope)
 
     def take_over(self, other: LayerProbe, prefix: str) -> None:
         """Goes on with what another one has seen of this pass, of a part of the model; names are led by a prefix."""
         self._stats, self._made = other._stats, other._made  # what its hooks on tensors still write to
         for place, each in self._stats.items():
-            follows = None if each.follows is None else f"{prefix}{each.follows}"
-            self._stats[place] = replace(each, name=f"{prefix}{each.name}", follows=follows)
+            follows = None if each.follows is None else _led(each.follows, prefix)
+            self._stats[place] = replace(each, name=_led(each.name, prefix), follows=follows)
         for key, made in self._made.items():
-            self._made[key] = made._replace(name=f"{prefix}{made.name}")
+            self._made[key] = made._replace(name=_led(made.name, prefix))
+        self._last = _led(other._last, prefix) if other._last else ""
         other.remove()
 
     def after_backward(self) -> None:
@@ -129,9 +190,27 @@ class LayerProbe:
 
     def remove(self) -> None:
         """Takes the hooks off."""
+        self._functions.leave()  # still there where the pass was broken off
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+
+@dataclass(slots=True)
+class _Call:
+    """A layer that is being called.
+
+    Args:
+        below: Moments of its input. follows: The layer whose output that is.
+        shape: Of the input, where a slope is asked for.
+        place: In the order of the layers. above: Gradient of its output, until that of its input is known.
+    """
+
+    below: tuple[torch.Tensor, torch.Tensor]
+    follows: str | None
+    shape: torch.Size | None
+    place: int = -1
+    above: torch.Tensor | None = None
 
 
 class _Made(NamedTuple):
@@ -152,9 +231,30 @@ def _norm(values: Any) -> float:
     return sum(float(v.detach().float().square().sum()) for v in values if v is not None) ** 0.5
 
 
+def _led(name: str, prefix: str) -> str:
+    """Returns the name of a layer, led by a prefix."""
+    function, after, layer = name.rpartition(_AFTER)
+    return f"{function}{after}{prefix}{layer}"
+
+
+def _is_readable(values: Any) -> bool:
+    """Whether something is a tensor of numbers of which moments can be taken."""
+    return isinstance(values, torch.Tensor) and values.is_floating_point()
+
+
+def _takes_other_ways(model: nn.Module) -> bool:
+    """Whether parts of a model compute in another way while functions are looked at: frozen ones of attention."""
+    return any(
+        isinstance(part, nn.MultiheadAttention | nn.TransformerEncoderLayer)
+        and not part.training
+        and not any(p.requires_grad for p in part.parameters())
+        for part in model.modules()
+    )
+
+
 def _describe(
     name: str,
-    part: nn.Module,
+    kind: str,
     below: tuple[torch.Tensor, torch.Tensor],
     above: tuple[torch.Tensor, torch.Tensor],
     follows: str | None,
@@ -174,7 +274,7 @@ def _describe(
     names = ("mean_in", "rms_in", "off_centre", "mean_out", "rms_out", "std_out")
     return LayerStats(
         name=name,
-        kind=type(part).__name__,
+        kind=kind,
         follows=follows,
         units=len(mean_out),
         **dict(zip(names, values, strict=True)),

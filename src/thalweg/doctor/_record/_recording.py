@@ -94,13 +94,14 @@ class LayerStats:
     """A layer at one step; means are over units, places, and the first rows (65,536 numbers, or 8 rows).
 
     Args:
-        name: Of the module. kind: its class.
+        name: Of the module; of a function that is called as an activation, "relu after fc1". kind: class of the module.
         follows: The layer whose output it was given as it is; None where something lies between.
         units: Of its output.
         mean_in: Of its input. rms_in: root of its mean square. off_centre: mean over the units below of
             |mean| / RMS of their values: near 1 where each has one sign and size.
         mean_out: Of its output. rms_out: root of its mean square. std_out: standard deviation over rows, averaged.
-        gradient: RMS of the gradient with respect to its output, times the number of rows.
+        gradient: Norm of the gradient with respect to its output, over places; RMS of that over units and rows, times
+            the number of rows.
         still: Units of its output that get no gradient on any row, though others of the layer do.
         slope: Mean size of gradient in over gradient out, of activations; None for others.
     """

@@ -229,7 +229,7 @@ class Recorder:
         if self._passes == 0:
             self._step_begun = time.perf_counter()
         if self._probe is None and recording.num_steps >= self._next_probe:
-            self._probe = LayerProbe(model)
+            self._probe = LayerProbe(model, part)
         if recording.num_steps >= self._next_state:
             self._copy_state()
 
@@ -266,7 +266,8 @@ class Recorder:
             return value
         call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
         if self._inside is not None:
-            self._inside.append(call)
+            if not (self._inside and self._inside[-1].value is value):  # a mode of torch's lets a call call itself
+                self._inside.append(call)
         elif self._output is not None:
             self._note_loss(call)
         return value
