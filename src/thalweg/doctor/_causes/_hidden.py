@@ -23,6 +23,8 @@ _ABOVE, _SHARE = 3.0, 0.4
 _STEEPER = 100.0
 #: rows that are looked at, at least and at most; what a unit passes on as it is differs by so many standard deviations
 _FEWEST, _ROWS, _SAME = 64, 512, 0.1
+#: share of its mean up to which the standard deviation of a unit is rounding
+_ROUNDED = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,8 @@ def _compare(below: str, above: str, z: np.ndarray, x: np.ndarray) -> _Hidden:
     """Returns what lies between the outputs z of a layer and the inputs x of the next one, (rows, units) each."""
     spread = np.maximum(z.std(0), 1e-30)
     means = z.mean(0) / spread
-    on = (means >= _ABOVE) & (np.abs(x - z).mean(0) <= _SAME * spread)
+    varies = z.std(0) > _ROUNDED * np.abs(z.mean(0))  # else all below is dead
+    on = varies & (means >= _ABOVE) & (np.abs(x - z).mean(0) <= _SAME * spread)
     return _Hidden(below=below, above=above, means=means, on=on, steeper=steepest(x) / steepest(x - x.mean(0)))
 
 
