@@ -126,7 +126,7 @@ def test_statistics_of_functions_are_those_of_modules(name):
     names |= {f"{name} after layers.{k}": str(2 * k + 1) for k in range(2)}
     assert len(called) == 5
     for one, other in zip(called, made, strict=True):
-        renamed = [replace(each, name=names[each.name], follows=names.get(each.follows)) for each in one.layers]
+        renamed = [replace(each, name=names[each.name], follows=names.get(each.follows or "")) for each in one.layers]
         assert renamed == list(other.layers)
         assert all(each.slope is not None for each in renamed[1::2])
 
@@ -283,9 +283,10 @@ def test_their_activations_are_exchanged():
     model, _ = view.replay.copies(run.recording.states[0])
     x, _ = data(32)
     _exchanged({"ReLU": lambda x: F.leaky_relu(x, 0.1)})(model, view.training[0])
-    encoder, head = model.encoder, model.head
-    hidden = torch.tanh(F.leaky_relu(encoder.fc(x), 0.1))
-    assert torch.equal(copy.deepcopy(model)(x), head.out(F.leaky_relu(head.fc(hidden), 0.1)))
+    parts = dict(model.named_modules())
+    hidden = torch.tanh(F.leaky_relu(parts["encoder.fc"](x), 0.1))
+    answers = parts["head.out"](F.leaky_relu(parts["head.fc"](hidden), 0.1))
+    assert torch.equal(copy.deepcopy(model)(x), answers)
     assert type(model).__name__ == "Joint"
 
 
@@ -311,8 +312,9 @@ def test_an_exchange_is_that_of_the_functions_and_holds_for_copies_and_vmap(acti
 
 def test_a_sigmoid_before_the_loss_stays_where_hidden_ones_are_exchanged():
     model = Functional(6, torch.sigmoid, squashed=True)
-    for part in model.layers:
-        nn.init.xavier_uniform_(part.weight)
+    for part in model.layers.parameters():
+        if part.ndim > 1:
+            nn.init.xavier_uniform_(part)
 
     def loss(output, y):
         return F.binary_cross_entropy(output[:, 0], (y > 0).float())
@@ -345,7 +347,7 @@ def test_a_mean_over_places_is_no_vanishing():
 
 def test_a_model_that_computes_its_loss_notes_it_once():
     class Own(Functional):
-        def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None):  # type: ignore[override]
+        def forward(self, x: torch.Tensor, labels: torch.Tensor):  # type: ignore[override]
             logits = super().forward(x)
             return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 

@@ -10,6 +10,7 @@ from weakref import ref
 
 import torch
 from torch import nn
+from torch._C import DisableTorchFunction
 from torch.utils.hooks import RemovableHandle
 
 from thalweg.doctor._record._activations import ActivationCalls, name_of
@@ -67,15 +68,16 @@ class LayerProbe:
         self._functions.leave()
 
     def _before_activation(self, name: str, part: nn.Module, given: tuple[Any, ...]) -> None:
-        if given and _is_readable(given[0]):
-            self._within[name] = self._begin(given[0], sloped=True)
+        with DisableTorchFunction():
+            if given and _is_readable(given[0]):
+                self._within[name] = self._begin(given[0], sloped=True)
 
     def _after_layer(self, name: str, part: nn.Module, given: tuple[Any, ...], out: Any) -> None:
         call = self._within.pop(name, None)
-        if not (given and _is_readable(given[0]) and _is_readable(out)):
-            return
-        self._note(name, type(part).__name__, self._begin(given[0]) if call is None else call, out)
-        self._last = name
+        with DisableTorchFunction():  # what is computed here need not be looked at: that would take most of the time
+            if given and _is_readable(given[0]) and _is_readable(out):
+                self._note(name, type(part).__name__, self._begin(given[0]) if call is None else call, out)
+                self._last = name
 
     def _seen(
         self,
