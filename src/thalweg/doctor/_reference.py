@@ -73,7 +73,7 @@ def reference(rows: Rows, labels: np.ndarray | None) -> Reference | None:
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    finite = np.isfinite(rows.x).all(1)
+    finite = np.isfinite(rows.columns).all(1)
     if labels is None:
         finite &= np.isfinite(rows.y.reshape(len(rows), -1)).all(1)
     places = np.flatnonzero(finite)
@@ -81,17 +81,17 @@ def reference(rows: Rows, labels: np.ndarray | None) -> Reference | None:
         places = places[np.linspace(0, len(places) - 1, _ROWS).astype(int)]
     if len(places) < FEWEST:
         return None
-    rows = Rows(x=rows.x[places], y=rows.y[places], keys=rows.keys[places])
+    rows = rows.at(places)
     if labels is None:
         if rows.y.reshape(len(rows), -1).shape[1] != 1 or np.ptp(rows.y) == 0:
             return None
         forest = RandomForestRegressor(_TREES, max_features=1 / 3, oob_score=True, random_state=0)
-        forest.fit(rows.x, rows.y.ravel())
+        forest.fit(rows.columns, rows.y.ravel())
         return Reference(rows=rows, places=places, labels=None, answers=forest.oob_prediction_)
     known, labels = np.unique(labels[places], return_inverse=True)
     if len(known) < 2:
         return None
     forest = RandomForestClassifier(_TREES, oob_score=True, random_state=0)
-    forest.fit(rows.x, labels)
+    forest.fit(rows.columns, labels)
     answers = np.nan_to_num(forest.oob_decision_function_)
     return Reference(rows=rows, places=places, labels=labels, answers=answers)

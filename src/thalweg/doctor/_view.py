@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +22,15 @@ from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._record._state import State
 from thalweg.doctor._reference import Reference, reference
-from thalweg.doctor._rows import Rows, rows_of
+from thalweg.doctor._rows import Rows, keys_of, rows_of, shared_parts
+from thalweg.doctor._stretches import untrained
 
 #: batches of the evaluation on which a course is judged
 _HELD = 4
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
+#: rows that are compared with those of an evaluation
+_KEYS = 200_000
 #: batches that the noise is measured on, and the parts into which their rows are divided at least
 _NOISE_BATCHES, _NOISE_PARTS = 32, 16
 #: steps over which a mean of the loss is taken, and the rise of that mean from its least with which a loop is broken
@@ -165,16 +170,66 @@ class View:
         return to_labels(self.targets)
 
     @cached_property
-    def rows(self) -> Rows | None:
-        """Distinct rows of training, as many as are held; None where inputs are no tensors of numbers."""
-        found = rows_of(self.batches)
+    def parts(self) -> list[int]:
+        """Numbers of the inputs by which rows of training and of the last evaluation are told apart."""
+        return shared_parts([*self.batches, *self.replay.batches_of(self._last_evaluation)])
+
+    @cached_property
+    def any_rows(self) -> Rows | None:
+        """Distinct rows of training, of numbers or codes, as many as are held; None where inputs are neither."""
+        found = rows_of(self.batches, self.parts)
         return None if found is None else found.distinct()
 
     @cached_property
+    def trained(self) -> np.ndarray:
+        """Distinct keys of the rows of training that are held: of more than `any_rows` has; none where that is None."""
+        if self.any_rows is None:
+            return np.zeros(0, np.int64)
+        ends = np.cumsum([len(each) for each in self.batches])
+        return np.unique(
+            np.concatenate([keys_of(each, self.parts) for each in self.batches[: np.searchsorted(ends, _KEYS) + 1]])
+        )
+
+    @cached_property
+    def rows(self) -> Rows | None:
+        """The same where the first inputs are numbers, and every row has a target."""
+        whole = all(isinstance(each.target, torch.Tensor) and len(each.target) == len(each) for each in self.batches)
+        return _of_numbers(self.any_rows) if whole else None
+
+    @cached_property
+    def any_held_rows(self) -> Rows | None:
+        """Rows of the last evaluation, of numbers or codes, in its order; None where there was none."""
+        return rows_of(self.replay.batches_of(self.evaluated), self.parts)
+
+    @cached_property
     def held_rows(self) -> Rows | None:
-        """Rows of the last evaluation, in its order; None where there was none, or its inputs are no numbers."""
-        seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
-        return rows_of(self.replay.batches_of(seen)) if seen else None
+        """The same where the first inputs are numbers."""
+        return _of_numbers(self.any_held_rows)
+
+    @cached_property
+    def _last_evaluation(self) -> list[Pass]:
+        """Passes of the last evaluation, each input once.
+
+        Where no loss was computed, it is what the loop did as often before: what comes after its end, as a picture of
+        the model's answers, is no evaluation.
+        """
+        seen: list[Pass] = []
+        for each in self.recording.evaluations:  # a sequence that is written word by word is given again and again
+            if each.intact and not (seen and each.target is None and _same(each.args, seen[-1].args)):
+                seen.append(each)
+        if any(each.target is not None for each in seen):
+            return [each for each in seen if each.target is not None]
+        *_, before, _ = [b"", b"", *re.findall(rb"e+", bytes(self.recording.events))]
+        return seen[: len(before)]
+
+    @cached_property
+    def evaluated(self) -> list[Pass]:
+        """Passes of the last evaluation, without those by which the loop looks at its rows of training too."""
+        passes, known = self._last_evaluation, self.trained
+        if not len(known):
+            return passes
+        new = [~np.isin(keys_of(batch, self.parts), known) for batch in self.replay.batches_of(passes)]
+        return [passes[k] for k in untrained([(int(each.sum()), len(each)) for each in new])]
 
     def labels_of(self, rows: Rows) -> np.ndarray | None:
         """Returns (n,) numbers of the classes of rows; None for quantities."""
@@ -185,14 +240,14 @@ class View:
     @cached_property
     def reference(self) -> Reference | None:
         """What a random forest makes of the rows of training; None where they are too few."""
-        if self.rows is None or self.kind == "unknown":
+        if self.rows is None or self.rows.coded or self.kind == "unknown":
             return None
         return reference(self.rows, self.labels_of(self.rows))
 
     @cached_property
     def held_out(self) -> list[Batch]:
         """Batches on which forks are compared: those of the last evaluation, or a quarter of the kept ones."""
-        seen = [each for each in self.recording.evaluations if each.target is not None and each.intact]
+        seen = [each for each in self.evaluated if each.target is not None]
         return self.replay.batches_of(seen) if seen else self.batches[3::4]
 
     @cached_property
@@ -501,6 +556,15 @@ def _best_factor(after: Callable[[float], float], eps: float) -> float:
     if len(harmless) == len(losses):
         return 1.0
     return max(harmless, default=2.0**_LEAST_FACTOR)
+
+
+def _of_numbers(rows: Rows | None) -> Rows | None:
+    return rows if rows is not None and np.issubdtype(rows.x.dtype, np.floating) else None
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether two passes were given the very same first thing."""
+    return bool(one and other) and one[0] is other[0]
 
 
 def _floats(values: dict[str, torch.Tensor]) -> list[torch.Tensor]:

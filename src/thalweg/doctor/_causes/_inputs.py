@@ -23,6 +23,10 @@ _OFF, _STEEPER = 2.0, 10.0
 _CONSTANT = 0.1
 #: shift between training and evaluation in standard deviations, and ratio of these
 _SHIFT, _RATIO = 0.5, 1.5
+#: distance of the frequencies of ids beyond chance, and how often chance may exceed that
+_OTHER_CODES, _BY_CHANCE = 0.3, 1e-3
+#: rows of ids in an evaluation, and ids in a row, below which nothing is said
+_FEWEST_CODED, _FEWEST_CODES = 20, 4
 _ROWS = 2_000
 
 
@@ -154,6 +158,10 @@ def _broken_features(view: View) -> Finding | None:
 
 @cause("preprocessing_differs", "an evaluation whose inputs are prepared in another way")
 def _preprocessing_differs(view: View) -> Finding | None:
+    return _other_numbers(view) or _other_codes(view)
+
+
+def _other_numbers(view: View) -> Finding | None:
     rows, held = view.rows, view.held_rows
     if rows is None or held is None or len(held) < 20 or held.x.shape[1] != rows.x.shape[1]:
         return None
@@ -199,6 +207,67 @@ def _preprocessing_differs(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _other_codes(view: View) -> Finding | None:
+    rows, held = view.any_rows, view.any_held_rows
+    if rows is None or held is None or np.issubdtype(rows.x.dtype, np.floating):
+        return None
+    x, other = rows.some(_ROWS).x, held.some(_ROWS).x
+    if len(other) < _FEWEST_CODED or x.shape[1] < _FEWEST_CODES:
+        return None
+    apart, chance = _apart(x, other)
+    if apart - chance < _OTHER_CODES:
+        return None
+    return Finding(
+        cause="preprocessing_differs",
+        says="Ids in the evaluation stand for other things than in training: they were numbered anew.",
+        weight=0.93,
+        evidence=[
+            f"Of the ids in the evaluation, {apart:.0%} would have to be others to be as frequent as in training "
+            f"(the most frequent one aside); chance explains {chance:.0%}."
+        ],
+        remedies=[
+            Remedy(
+                says="Make the vocabulary from the rows of training alone, and use it for all rows.",
+                change=Change(),
+                before="x_valid = encode(valid, make_vocab(valid))",
+                after="x_valid = encode(valid, make_vocab(train))",
+            )
+        ],
+    )
+
+
+def _apart(x: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Returns the total variation distance of the ids in two sets of rows, and what of it chance explains.
+
+    The id that is most frequent in training is left out, as it may fill rows up.
+
+    Rows are drawn independently, but not the places of a row. Where an id stands c times among the m of a row, its
+    share p = sum c / sum m has the variance v / n of a ratio, v = mean (c - p m)^2 / mean(m)^2. If n and k rows are
+    drawn alike, E|p - q| <= sqrt(v (1/n + 1/k)) by Jensen's inequality; half the sum of this over the ids bounds the
+    mean of the distance. A row changes the distance by max(m) / sum m at most, so that by McDiarmid's inequality it
+    exceeds its mean by sqrt(log(1/d) / 2 * sum of the squares of these over the rows) with a chance of d at most.
+    """
+    ids, codes = np.unique(np.concatenate([x, other]), return_inverse=True)
+    codes = codes.reshape(-1, x.shape[1])
+    most = np.bincount(codes[: len(x)].ravel(), minlength=len(ids)).argmax()
+    row, place = np.nonzero(codes != most)
+    pairs, counts = np.unique(row * len(ids) + codes[row, place], return_counts=True)
+    row, code = np.divmod(pairs, len(ids))
+    size = np.bincount(row, counts, len(codes))
+    is_first = np.arange(len(codes)) < len(x)
+    if not (size[is_first].any() and size[~is_first].any()):
+        return 0.0, 0.0
+    p, q = (np.bincount(code, counts * own[row], len(ids)) / size[own].sum() for own in (is_first, ~is_first))
+    every = np.bincount(code, counts, len(ids)) / size.sum()
+    squares, products = (np.bincount(code, counts * each, len(ids)) for each in (counts, size[row]))
+    variance = (squares - 2 * every * products + every**2 * (size**2).sum()).clip(0) / len(size) / size.mean() ** 2
+    rows = [len(x), len(other)]
+    mean = 0.5 * np.sqrt(variance * sum(1 / n for n in rows)).sum()
+    steps = sum(n * (size.max() / size[own].sum()) ** 2 for n, own in zip(rows, (is_first, ~is_first), strict=True))
+    chance = mean + math.sqrt(math.log(1 / _BY_CHANCE) / 2 * steps)
+    return float(0.5 * np.abs(p - q).sum()), float(chance)
 
 
 @cause("not_finite_inputs", "inputs that are not finite")

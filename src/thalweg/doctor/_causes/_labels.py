@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from thalweg.doctor._causes._shifts import answer_in_inputs, sees_ahead
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, Criterion
 from thalweg.doctor._proof._score import to_labels
 from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._reference import FEWEST, rank_correlation
-from thalweg.doctor._rows import keys_of
+from thalweg.doctor._rows import Rows, keys_of
 from thalweg.doctor._view import View
 
 #: a relation of inputs and targets that is surely below this is none
@@ -22,8 +23,12 @@ _NO_RELATION = 0.1
 #: rows of which the reference is surest; the share of them whose label it denies, at least; the surest of all, and how
 #: much of that share it denies of these
 _SUREST, _DENIED, _TOP, _FLAT = 0.4, 0.1, 0.05, 0.4
-#: share of evaluation rows that training saw
-_SHARED = 0.02
+#: share of evaluation rows that training saw, and rows of an evaluation of which that is said, at least
+_SHARED, _FEWEST_HELD = 0.02, 20
+#: rows that are all of training are these themselves where they are more than this share of them
+_ITSELF = 0.5
+#: copies have the target of their rows; data repeat themselves, or are seen, for the most part
+_AGREE, _MOST = 0.95, 0.5
 #: a single input that tells the labels, and what the next best one may tell at most
 _TELLS, _NEXT = 0.995, 0.97
 _COLUMNS = 200
@@ -90,7 +95,7 @@ def _label_noise(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Look at these rows, and leave them out or label them anew.",
-                change=Change(batches=_without(keys)),
+                change=Change(batches=_without(keys, view.parts)),
                 after="keep = [i for i in range(len(data)) if i not in suspects]",
             )
         ],
@@ -100,13 +105,13 @@ def _label_noise(view: View) -> Finding | None:
 
 @cause("rows_in_both_splits", "rows of the evaluation that training saw")
 def _rows_in_both_splits(view: View) -> Finding | None:
-    rows, held = view.rows, view.held_rows
-    if rows is None or held is None or len(held) < 20:
+    rows, held = view.any_rows, view.any_held_rows
+    if rows is None or held is None or len(held) < _FEWEST_HELD:
         return None
-    seen = np.isin(held.keys, rows.keys)
-    # data that repeat themselves do so in every split
-    inside = 1 - len(np.unique(held.keys)) / len(held)
-    if seen.mean() < max(_SHARED, 3 * inside):
+    seen = np.isin(held.keys, view.trained)
+    if seen.all() and np.isin(view.trained, held.keys).mean() > _ITSELF:
+        return None  # the loop looks at its training rows, and says so
+    if not _are_copies(rows, held.at(seen), held):
         return None
     return Finding(
         cause="rows_in_both_splits",
@@ -123,28 +128,80 @@ def _rows_in_both_splits(view: View) -> Finding | None:
     )
 
 
+def _are_copies(rows: Rows, seen: Rows, held: Rows) -> bool:
+    """Whether evaluation rows that training saw are copies, and not others that happen to be equal.
+
+    Args:
+        rows: Distinct ones of training. seen: of the evaluation, that training saw. held: all of the evaluation.
+    """
+    if len(seen) < _SHARED * len(held):
+        return False
+    pairs = _same_targets(rows, seen)
+    if len(pairs) and pairs.mean() < _AGREE:
+        return False  # rows of other individuals, which are described alike
+    single = len(np.unique(held.keys))
+    # data that repeat themselves do so in every split
+    inside = 1 - single / len(held)
+    if rows.coded and len(seen) < _MOST * len(held):
+        return inside < _MOST and _is_far_apart(rows)
+    if len(seen) >= 3 * inside * len(held):
+        return True
+    once = len(np.unique(seen.keys))
+    return single >= _FEWEST_HELD and inside < _MOST and once >= _SHARED * single and _is_far_apart(rows)
+
+
+def _same_targets(rows: Rows, seen: Rows) -> np.ndarray:
+    """Returns whether each row of the evaluation has the target of the training row that it equals; none if unknown."""
+    if rows.y.shape[1:] != seen.y.shape[1:] or rows.y.size == 0 or rows.y.dtype != seen.y.dtype:
+        return np.zeros(0, bool)
+    order = np.argsort(rows.keys)
+    places = np.minimum(np.searchsorted(rows.keys, seen.keys, sorter=order), len(rows) - 1)
+    found = order[places]
+    known = rows.keys[found] == seen.keys
+    same = (rows.y[found] == seen.y).reshape(len(seen), -1).all(1)
+    return same[known]
+
+
+def _is_far_apart(rows: Rows) -> bool:
+    """Whether distinct rows of training that agree in every other column are rare.
+
+    Then rows do not come to be equal by chance: those that do so are few among those that nearly do.
+    """
+    x = rows.columns
+    if x.shape[1] < 2:
+        return False
+    halves = [len(np.unique(np.ascontiguousarray(x[:, k::2]), axis=0)) for k in (0, 1)]
+    return min(halves) > (1 - _SHARED) * len(rows)
+
+
 @cause("leaking_feature", "an input that tells the target")
 def _leaking_feature(view: View) -> Finding | None:
+    return _telling_column(view) or answer_in_inputs(view) or sees_ahead(view)
+
+
+def _telling_column(view: View) -> Finding | None:
     rows = view.rows
-    if rows is None or len(rows) < FEWEST or rows.x.shape[1] > _COLUMNS or rows.x.shape[1] < 2:
+    if rows is None or len(rows) < FEWEST or not 2 <= rows.columns.shape[1] <= _COLUMNS:
         return None
     rows = rows.some(2_000)
-    labels = view.labels_of(rows)
-    told = np.array([_tells(rows.x[:, j], labels, rows.y) for j in range(rows.x.shape[1])])
+    labels, columns = view.labels_of(rows), rows.columns
+    told = np.array([_tells(columns[:, j], labels, rows.y) for j in range(columns.shape[1])])
     first, second = np.argsort(-told)[:2]
     if not (told[first] >= _TELLS and told[second] <= _NEXT):
         return None
+    beside = int(first) - rows.x.shape[1]
+    named = f"Column {first} of the inputs" if beside < 0 else f"Column {beside} of the inputs beside the first ones"
     what = "accuracy" if labels is not None else "rank correlation"
     return Finding(
         cause="leaking_feature",
-        says=f"Column {first} of the inputs tells the target by itself: it may not be known when you predict.",
+        says=f"{named} tells the target by itself: it may not be known when you predict.",
         weight=0.93,
         evidence=[f"Alone it reaches {what} {told[first]:.3f}; the next best column {told[second]:.3f}."],
         remedies=[
             Remedy(
                 says="Ask where this column comes from; leave it out if it follows from the target.",
                 change=Change(),
-                after=f"x = np.delete(x, {first}, axis=1)",
+                after=f"x = np.delete(x, {first if beside < 0 else beside}, axis=1)",
             )
         ],
     )
@@ -208,14 +265,13 @@ def _wilson_low(hits: int, num: int, z: float = 1.645) -> float:
     return (middle - half) / (1 + z * z / num)
 
 
-def _without(keys: set[int]) -> Callable[[Sequence[Batch]], Sequence[Batch]]:
+def _without(keys: set[int], parts: Sequence[int]) -> Callable[[Sequence[Batch]], Sequence[Batch]]:
     """Leaves rows with these keys out."""
 
     def change(batches: Sequence[Batch]) -> Sequence[Batch]:
         found = []
         for batch in batches:
-            own = keys_of(np.ascontiguousarray(batch.inputs.detach().float().cpu().flatten(1).numpy()))
-            kept = torch.tensor([k not in keys for k in own.tolist()])
+            kept = torch.tensor([k not in keys for k in keys_of(batch, parts).tolist()])
             if bool(kept.any()):
                 found.append(batch.take(kept))
         return found or batches

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from thalweg.doctor._causes._shifts import shifted_twice
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, Criterion, ModelChange
 from thalweg.doctor._proof._score import HIDDEN, to_labels
@@ -207,8 +208,12 @@ def _summed_loss(view: View) -> Finding | None:
     )
 
 
-@cause("labels_off_by_one", "labels that begin at 1")
+@cause("labels_off_by_one", "labels that are off by one")
 def _labels_off_by_one(view: View) -> Finding | None:
+    return _labels_from_one(view) or shifted_twice(view)
+
+
+def _labels_from_one(view: View) -> Finding | None:
     call, y = view.call, view.labels
     if call is None or y is None or call.name not in ("cross_entropy", "nll_loss") or len(call.shape) < 2:
         return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change
 from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._sequences import NONE, Tokens, targets_of, tokens_of
 from thalweg.doctor._view import View
 
 #: share of the rows in which what is told holds
@@ -18,60 +17,6 @@ _NEARLY_ALL, _SELDOM = 0.95, 0.6
 _FEWEST_ROWS = 16
 #: tokens of the mark that ends a prompt, at most
 _MARK = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """Rows of token ids with their targets.
-
-    Args:
-        ids: Rows of the inputs. learnt: for each row, which of its tokens are targets.
-        shift: 1 where the target at a place is the token after it, 0 where it is the token itself.
-        ignored: The target that is left out of the loss.
-    """
-
-    ids: list[np.ndarray]
-    learnt: list[np.ndarray]
-    shift: int
-    ignored: int
-
-
-def tokens_of(view: View, most: int = 512) -> Tokens | None:
-    """Returns the token rows of a loop; None where inputs are no rows of token ids that are also the targets."""
-    call = view.call
-    if call is None or call.name not in ("cross_entropy", "nll_loss"):
-        return None
-    ignored = int(call.options.get("ignore_index", -100))
-    ids: list[np.ndarray] = []
-    learnt: list[np.ndarray] = []
-    agree = np.zeros(2)
-    for each in view.batches:
-        x, y = each.inputs, each.target
-        if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) and x.ndim == 2):
-            return None
-        if x.is_floating_point() or y.is_floating_point() or y.numel() % len(x) or y.numel() // len(x) > x.shape[1]:
-            return None
-        inputs, targets = x.cpu().numpy(), y.reshape(len(x), -1).cpu().numpy()
-        width = targets.shape[1]
-        used = targets != ignored
-        agree[0] += (used & (targets == inputs[:, :width])).sum()
-        agree[1] += (used[:, : x.shape[1] - 1] & (targets[:, : x.shape[1] - 1] == inputs[:, 1 : width + 1])).sum()
-        ids += list(inputs)
-        learnt += list(used)
-        if len(ids) >= most:
-            break
-    if len(ids) < _FEWEST_ROWS or agree.max() == 0:
-        return None
-    shift = int(agree.argmax())
-    total = sum(int(used.sum()) for used in learnt)
-    if agree[shift] < 0.5 * total:
-        return None
-    moved = []
-    for row, used in zip(ids, learnt, strict=True):
-        own = np.zeros(len(row) + 1, bool)
-        own[shift : shift + len(used)] = used
-        moved.append(own[: len(row)])
-    return Tokens(ids=ids, learnt=moved, shift=shift, ignored=ignored)
 
 
 @cause("prompt_not_masked", "prompts that are learnt as if they were answers")
@@ -170,31 +115,30 @@ def _mark_ends(ids: list[np.ndarray]) -> tuple[list[int], list[int]] | None:
 
 
 def _masked(batch: Batch, mark: Sequence[int], rows: Tokens) -> Batch:
-    def prompt(ids: np.ndarray) -> int:
+    def without_prompt(ids: np.ndarray, targets: np.ndarray) -> None:
         for place in range(len(ids) - len(mark)):
             if ids[place : place + len(mark)].tolist() == list(mark):
-                return place + len(mark)
-        return 0
+                targets[: max(0, place + len(mark) - rows.shift)] = NONE
+                return
 
-    return _remade(batch, rows, lambda ids, targets: [(0, max(0, prompt(ids) - rows.shift), rows.ignored)])
+    return _remade(batch, rows, without_prompt)
 
 
 def _earlier(batch: Batch, rows: Tokens) -> Batch:
-    def one_more(ids: np.ndarray, targets: np.ndarray) -> list[tuple[int, int, int]]:
-        used = targets != rows.ignored
+    def one_more(ids: np.ndarray, targets: np.ndarray) -> None:
+        used = targets != NONE
         first = int(used.argmax()) if used.any() else 0
-        return [(first - 1, first, int(ids[first - 1 + rows.shift]))] if first > 0 else []
+        if first > 0:
+            targets[first - 1] = ids[first - 1 + rows.shift]
 
     return _remade(batch, rows, one_more)
 
 
-def _remade(
-    batch: Batch, rows: Tokens, change: Callable[[np.ndarray, np.ndarray], list[tuple[int, int, int]]]
-) -> Batch:
-    """Returns a batch with other targets: `change` tells from where to where they are set to what, row by row."""
-    target, inputs = batch.target, batch.inputs.cpu().numpy()
-    flat = target.reshape(len(inputs), -1).clone()
-    for k, ids in enumerate(inputs):
-        for start, end, value in change(ids, flat[k].cpu().numpy()):
-            flat[k, start:end] = value
-    return batch.with_target(flat.reshape(target.shape))
+def _remade(batch: Batch, rows: Tokens, change: Callable[[np.ndarray, np.ndarray], None]) -> Batch:
+    """Returns a batch with targets that are changed in place, row by row, by what is given ids and targets."""
+    found = targets_of(batch, rows.argument)
+    if found is None:
+        return batch
+    for ids, targets in zip(*found, strict=True):
+        change(ids, targets)
+    return rows.with_targets(batch, list(found[1]))
