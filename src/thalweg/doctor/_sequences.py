@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 
-from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._batch import Batch, Name
 from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LossCall
 from thalweg.doctor._view import View
@@ -33,25 +32,21 @@ class Argument:
         call: Of the loss. ignored: the target that it leaves out.
     """
 
-    name: int | str
+    name: Name
     upright: bool
     call: LossCall
     ignored: int
 
     def ids(self, batch: Batch) -> torch.Tensor | None:
         """Returns (R, W) ids; None where the argument holds none."""
-        values: Any = batch.args if isinstance(self.name, int) else batch.kwargs
-        value = values[self.name]
+        value = batch.named[self.name]
         if not isinstance(value, torch.Tensor) or value.ndim != 2 or value.is_floating_point() or value.numel() == 0:
             return None
         return value.T if self.upright else value
 
     def with_ids(self, batch: Batch, ids: torch.Tensor) -> Batch:
         """Returns the batch with other ids."""
-        value = ids.T if self.upright else ids
-        if isinstance(self.name, int):
-            return replace(batch, args=(*batch.args[: self.name], value, *batch.args[self.name + 1 :]))
-        return replace(batch, kwargs={**batch.kwargs, self.name: value})
+        return batch.with_argument(self.name, ids.T if self.upright else ids)
 
     def places(self, batch: Batch) -> np.ndarray | None:
         """Returns, for each target, the place in (R * W) of the ids where the model answers it; None if unknown."""
@@ -169,7 +164,7 @@ def tokens_of(view: View, most: int = 512) -> Tokens | None:
 
 def _arguments(batch: Batch, call: LossCall) -> Iterator[Argument]:
     ignored = int(call.options.get("ignore_index", -100))
-    for name, value in (*enumerate(batch.args), *batch.kwargs.items()):
+    for name, value in batch.named.items():
         if not isinstance(value, torch.Tensor) or value.ndim != 2 or value is batch.target:
             continue
         for upright in (False, True):

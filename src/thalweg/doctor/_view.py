@@ -16,7 +16,7 @@ from torch import nn
 from thalweg.doctor._proof._forks import Fork, run_forks
 from thalweg.doctor._proof._replay import Change, Replay
 from thalweg.doctor._proof._score import FITTED, Kind, to_labels
-from thalweg.doctor._record._batch import Batch, logits_of
+from thalweg.doctor._record._batch import Batch, Name, logits_of
 from thalweg.doctor._record._device import kept_random
 from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
@@ -122,9 +122,13 @@ class View:
     @cached_property
     def inputs(self) -> torch.Tensor | None:
         """Rows of the first input, as many as are looked at together; None where it is no tensor of numbers."""
+        return self.argument(next(iter(self.batches[0].named), 0)) if self.batches else None
+
+    def argument(self, name: Name) -> torch.Tensor | None:
+        """Returns rows of one argument of the model; None where it is no tensor of one shape."""
         found, rows = [], 0
         for each in self.batches:
-            x = each.inputs
+            x = each.named.get(name)
             if not isinstance(x, torch.Tensor) or x.ndim < 1 or (found and x.shape[1:] != found[0].shape[1:]):
                 return None
             found.append(x.detach())

@@ -12,7 +12,7 @@ from scipy import sparse
 from thalweg.doctor._causes._hidden import steepest
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change
-from thalweg.doctor._record._batch import Batch
+from thalweg.doctor._record._batch import Batch, Name
 from thalweg.doctor._rows import Rows
 from thalweg.doctor._view import View
 
@@ -33,7 +33,14 @@ _ROWS = 2_000
 
 @cause("unscaled_inputs", "inputs that are not scaled")
 def _unscaled_inputs(view: View) -> Finding | None:
-    x = view.inputs
+    names = view.batches[0].named if view.batches else ()
+    found = [each for name in names if (each := _unscaled(view, name)) is not None]
+    return max(found, key=lambda each: each.weight, default=None)
+
+
+def _unscaled(view: View, name: Name) -> Finding | None:
+    """Looks at one argument of the model."""
+    x = view.argument(name)
     if x is None or not x.is_floating_point() or x.ndim < 2:
         return None
     flat = x.flatten(1).double() if x.ndim == 2 else x.transpose(0, 1).flatten(1).T.double()
@@ -48,7 +55,8 @@ def _unscaled_inputs(view: View) -> Finding | None:
     small = 0 < float(spread.max()) < 0.02
     if rms <= _LARGE and apart <= _APART and not small:
         return None
-    evidence = [f"Standard deviation of the inputs {rms:.3g}; the first layer expects about 1."]
+    which = "the inputs" if name == next(iter(view.batches[0].named)) else f"the argument {name!r} of the model"
+    evidence = [f"Standard deviation of {which} {rms:.3g}; the first layer expects about 1."]
     if apart > _APART:
         evidence.append(f"The largest columns have {apart:.0f} times the standard deviation of the median one.")
     scale, shift = spread.clamp_min(1e-8), middle
@@ -63,7 +71,7 @@ def _unscaled_inputs(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Subtract the mean of the training inputs and divide by their standard deviation.",
-                change=_inputs(change),
+                change=_inputs(change, name),
                 before="output = model(x)",
                 after="output = model((x - mean) / std)",
             )
@@ -351,12 +359,14 @@ def _first(places: np.ndarray) -> str:
     return ", ".join(map(str, places[:8].tolist())) + more
 
 
-def _inputs(change: Callable[[torch.Tensor], torch.Tensor]) -> Change:
-    """Returns what changes the inputs of training and of evaluation alike."""
-    return Change(
-        batches=lambda batches: [batch.with_inputs(change(batch.inputs)) for batch in batches],
-        held_out=lambda batch: batch.with_inputs(change(batch.inputs)),
-    )
+def _inputs(change: Callable[[torch.Tensor], torch.Tensor], name: Name | None = None) -> Change:
+    """Returns what changes the inputs of training and of evaluation alike: the first, or those of a name."""
+
+    def changed(batch: Batch) -> Batch:
+        place = next(iter(batch.named)) if name is None else name
+        return batch.with_argument(place, change(batch.named[place]))
+
+    return Change(batches=lambda batches: list(map(changed, batches)), held_out=changed)
 
 
 def _scaling(shift: torch.Tensor, scale: torch.Tensor, *, images: bool) -> Callable[[torch.Tensor], torch.Tensor]:

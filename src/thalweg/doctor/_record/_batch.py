@@ -13,6 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 from thalweg.core import RunError
 
 _SEQUENCES = (tuple, list)
+#: of an argument: its place, or its name
+Name = int | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,24 @@ class Batch:
         """Returns what a model answers."""
         return model(*self.args, **self.kwargs)
 
+    @property
+    def named(self) -> dict[Name, Any]:
+        """What the model is given, by place or by name."""
+        return {**dict(enumerate(self.args)), **self.kwargs}
+
+    def with_argument(self, name: Name, value: Any) -> Batch:
+        """Returns the batch with something else in one place.
+
+        Args:
+            name: As in `named`. value: that the model is given there.
+        """
+        if isinstance(name, int):
+            return replace(self, args=(*self.args[:name], value, *self.args[name + 1 :]))
+        return replace(self, kwargs={**self.kwargs, name: value})
+
     def with_inputs(self, inputs: Any) -> Batch:
         """Returns the batch with something else as the first thing that the model is given."""
-        if self.args:
-            return replace(self, args=(inputs, *self.args[1:]))
-        return replace(self, kwargs={**self.kwargs, next(iter(self.kwargs)): inputs})
+        return self.with_argument(next(iter(self.named)), inputs)
 
     def with_target(self, target: Any) -> Batch:
         """Returns the batch with another target."""
