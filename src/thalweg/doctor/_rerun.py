@@ -64,7 +64,8 @@ def rerun_script(
     if not plain.findings:
         return plain
     view = watched.view()
-    loss = None if view.replay.call is None else view.replay.call.name
+    call = view.replay.call
+    loss = None if call is None or call.by_hand else call.name
     evaluated = _evaluated(watched)
 
     def outcome(change: Change, measure: Measure, says: str, seed: int) -> float:

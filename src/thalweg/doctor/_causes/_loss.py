@@ -305,6 +305,7 @@ def _target_broadcast(view: View) -> Finding | None:
         return None
     output, target, over = shapes
     known = view.call is not None
+    by_hand = view.call is None or view.call.by_hand
     return Finding(
         cause="target_broadcast",
         says="Every output is compared with the target of every row: all that can be learnt is the mean of the target.",
@@ -318,8 +319,8 @@ def _target_broadcast(view: View) -> Finding | None:
             Remedy(
                 says="Give the target the shape of the output.",
                 change=Change(batches=_in_shape) if known else Change(),
-                before="loss = criterion(output, y)" if known else "output - y",
-                after="loss = criterion(output, y.view_as(output))" if known else "output - y.view_as(output)",
+                before="output - y" if by_hand else "loss = criterion(output, y)",
+                after="output - y.view_as(output)" if by_hand else "loss = criterion(output, y.view_as(output))",
             )
         ],
     )

@@ -38,6 +38,7 @@ class LossCall:
         shape: Of its input. dtype: of its numbers.
         own: Whether the model itself called it, and answered with the loss.
         unit: That loss over the value of the function, taken as a mean; None where the model called several functions.
+        by_hand: Whether the loop computes what the function would, and does not call it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class LossCall:
     dtype: torch.dtype
     own: bool = False
     unit: float | None = 1.0
+    by_hand: bool = False
 
 
 @dataclass(kw_only=True, slots=True)  # one is made in every step: a frozen one takes four times as long
@@ -239,7 +241,8 @@ class Recording:
 
     Args:
         model: As the loop left it. optimizer: likewise.
-        criterion: What the user said is the loss, called with output and target; or None.
+        criterion: The loss, called with output and target: what the user said it is, or what the loop was seen to compute
+            by hand; or None.
         passes: Of training. evaluations: passes without gradient since training last went on, of the last time.
         curve: Losses of all evaluations.
         states: The start, and some later ones.

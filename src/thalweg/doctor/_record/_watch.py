@@ -21,6 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError, check_number
 from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
+from thalweg.doctor._record._byhand import ByHand
 from thalweg.doctor._record._calls import after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
 from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph, mean_over
@@ -110,6 +111,9 @@ class Recorder:
         self._calls: list[_Called] = []  # losses since the model was called
         self._whole: tuple[torch.Tensor, Any] | None = None  # of the user's own criterion: value and target
         self._call: LossCall | None = None
+        self._by_hand = ByHand(self._note_target)
+        if criterion is not None:
+            self._by_hand.end()
         self._place = 0  # of that among the losses of its pass
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
@@ -125,6 +129,7 @@ class Recorder:
         _active.append(self)
         undo, model, optimizer = self._undo, self._model, self._optimizer
         undo.callback(_active.clear)
+        undo.callback(self._by_hand.leave)
         first, *_, last = [*parts_of(model)] * 2
         undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
         undo.callback(last.register_forward_hook(self._after_forward).remove)
@@ -153,6 +158,8 @@ class Recorder:
             self._probe.remove()
             self._probe = None
         self._undo.close()
+        if self._by_hand.tape is not None and self._by_hand.call is None:
+            self.recording.criterion = self._by_hand.tape
         self._forget()
         self.recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
 
@@ -212,6 +219,7 @@ class Recorder:
 
     def _before_forward(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording, model = self.recording, self._model
+        self._by_hand.leave()
         self._given, self._inside = (args, kwargs), []
         if not torch.is_grad_enabled():
             recording.events += b"e"
@@ -256,12 +264,17 @@ class Recorder:
             self._note_evaluation()
         if inside and own is not None and self._output is not None:
             self._note_own_loss(own, inside)
+        elif self._output is not None:
+            self._by_hand.begin(self._output, evaluating=not torch.is_grad_enabled())
 
     # ---- the loss
 
     def _seen_loss(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value = function(*args, **kwargs)
         input = args[0] if args else kwargs.get("input")
+        if self._by_hand.searches and isinstance(input, torch.Tensor) and torch.is_grad_enabled():
+            if input.requires_grad and self._inside is None:
+                self._by_hand.end()
+        value = function(*args, **kwargs)
         if not isinstance(input, torch.Tensor):
             return value
         call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
@@ -299,12 +312,15 @@ class Recorder:
         calls, output = self._calls, self._output
         assert output is not None
         whole = self._whole
+        if self._by_hand.tape is not None:
+            return self._by_hand_loss(loss)
         if not calls:
             seen = loss_in_graph(loss, output)
             if seen is not None and whole is None:
+                self._by_hand.end()
                 self._call = seen[0]
                 return loss, seen[1], seen[0]
-            return None if whole is None else (*whole, None)
+            return self._by_hand_loss(loss) if whole is None else (*whole, None)
         look, place = self._call is None or self._probe is not None, self._place
         if not look and whole is None and len(calls) == 1 and place == 0 and calls[0].is_like(self._call):
             return calls[0].call.value, calls[0].call.target, self._call
@@ -329,6 +345,23 @@ class Recorder:
             )
             self.recording.loss_autocast = chosen.autocast
         return (call.value, call.target, self._call) if whole is None else (*whole, self._call)
+
+    def _by_hand_loss(self, loss: torch.Tensor) -> tuple[torch.Tensor, Any, LossCall | None] | None:
+        """Returns value, target and function of torch of a loss that the loop computes itself."""
+        seen = self._by_hand.loss_of(loss)
+        if self._by_hand.reason is not None:
+            _once(self.recording.unsupported, f"{self._by_hand.reason}, and tw.watch was given no criterion")
+        if seen is not None:
+            self._call, self.recording.loss_autocast = seen.call, self._by_hand.autocast
+        return seen
+
+    def _note_strayed(self) -> None:
+        """Forgets what was known of a loss by hand, as it is another one now."""
+        self._by_hand.end()
+        self._call = None
+        for each in self.recording.passes:
+            each.call = None
+        _once(self.recording.unsupported, "the loss that it computes by hand is not the same function in every pass")
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
@@ -370,6 +403,7 @@ class Recorder:
 
     def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
         def called(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            self._by_hand.leave()
             if self._output is None or not self._has_gradient():  # of something else
                 if self._retained:
                     _once(self.recording.unsupported, "backward is called several times on what the model answered")
@@ -383,6 +417,8 @@ class Recorder:
             made = None
             if recording.passes.takes(recording.num_steps):
                 seen = loss if value is tensor else None if value is None else _mean(value)
+                if seen is not None and self._by_hand.per_row:
+                    seen = seen * len(target)
                 made = self._pass_of(loss, seen, target, call)
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
@@ -391,8 +427,12 @@ class Recorder:
                 if not reached:  # the loss of another model
                     self._calls, self._whole, self._strangers = [], None, True
                     return
+                if self._by_hand.strayed:
+                    self._note_strayed()
+                    if made is not None:
+                        made.call = None
                 if made is not None:
-                    made.weight = weight
+                    made.weight = weight if weight is None or not self._by_hand.per_row else weight / len(target)
                 self._alone = recording.num_steps >= _SURE and not self._strangers
             if made is not None:
                 recording.passes.add(made)
@@ -468,7 +508,8 @@ class Recorder:
         def seen(*args: Any, **kwargs: Any) -> None:
             self._zeroed = True
             self.recording.events += b"z"
-            zero(*args, **kwargs)
+            with self._by_hand.paused():
+                zero(*args, **kwargs)
 
         return seen
 
@@ -509,6 +550,7 @@ class Recorder:
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
+        self._by_hand.leave()
         if recording.num_steps == _LOOKED:
             self._look_outside.close()
         if self._followed:
