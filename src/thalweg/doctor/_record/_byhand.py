@@ -38,8 +38,8 @@ _SAME = 1e-5
 _SIZED = ("div", "arange", "view", "reshape", "expand", "zeros", "ones", "full")
 #: functions after which an evaluation still compares outputs with the targets of training
 _PLAIN = frozenset(
-    "view reshape squeeze unsqueeze flatten __getitem__ detach data cpu to float double long int "
-    "softmax log_softmax sigmoid argmax max round gt ge lt le".split()
+    ("view", "reshape", "squeeze", "unsqueeze", "flatten", "__getitem__", "detach", "data", "cpu", "to", "float")
+    + ("double", "long", "int", "softmax", "log_softmax", "sigmoid", "argmax", "max", "round", "gt", "ge", "lt", "le")
 )
 
 Told = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
@@ -203,6 +203,7 @@ class ByHand:
         self.strayed = False
         self._entered = self._evaluating = False
         self._output: torch.Tensor | None = None
+        self._dtype: torch.dtype | None = None  # to which the function of torch wants the target to be cast
 
     # ---- when it looks on
 
@@ -233,7 +234,9 @@ class ByHand:
         self._mode.leave()
         if self._evaluating and self._target is not None:
             value = self._value
-            self._told(value if value is None or not self.per_row else value * len(self._target), self._target)
+            self._told(
+                value if value is None or not self.per_row else value * len(self._target), self._cast(self._target)
+            )
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -309,7 +312,7 @@ class ByHand:
         if isinstance(template, tuple | list):
             if not isinstance(given, tuple | list) or len(given) != len(template):
                 return False
-            return all([self._is_like(each, other) for each, other in zip(template, given, strict=True)])
+            return all(self._is_like(each, other) for each, other in zip(template, given, strict=True))
         if isinstance(template, _Made):
             made = self._made[template.step]
             return given is (made if template.item is None else made[template.item])
@@ -370,7 +373,10 @@ class ByHand:
         self.strayed = self.tape is not None and (value is None or target is None)
         self._output = self._value = self._target = None
         self._made, self._calls, self._of_output = [], [], {}
-        return None if value is None or target is None else HandLoss(value, target, self.call)
+        return None if value is None or target is None else HandLoss(value, self._cast(target), self.call)
+
+    def _cast(self, target: torch.Tensor) -> torch.Tensor:
+        return target if self._dtype is None else target.to(self._dtype)
 
     def _read(self, loss: torch.Tensor, output: torch.Tensor) -> None:
         """Finds the target and the tape of a loss, and the function of torch that it is."""
@@ -385,11 +391,12 @@ class ByHand:
                 raise _Unknown("what it does by hand for its loss gives another value when it is done again")
             self._looks, self._target, self._value, self.tape = 1, targets[0], value, tape
             for target, each in zip(targets, tapes, strict=True):
-                named = _Naming(output, target, reader).name(each)
-                if named is not None:
-                    self._target = target
-                    self._value, self.tape, self.call, self.per_row = named
-                    break
+                for dtype in dict.fromkeys((target.dtype, output.dtype if not target.is_floating_point() else None)):
+                    named = None if dtype is None else _Naming(output, target.to(dtype), reader).name(each)
+                    if named is not None:
+                        self._target, self._dtype = target, dtype
+                        self._value, self.tape, self.call, self.per_row = named
+                        return
 
 
 class _Noted(NamedTuple):
@@ -488,7 +495,7 @@ class _Reader:
         return list(meeting.values()), list(roots.values())
 
     def _has_rows(self, tensor: torch.Tensor) -> bool:
-        """Whether it has as many rows as the output; where none has, whether several of its rows may be one of these."""
+        """Whether it has as many rows as the output, or where none has, a multiple of that."""
         if tensor.ndim == 0 or tensor.requires_grad or len(tensor) == 0:
             return False
         return len(tensor) == len(self.output) if self._exact else len(tensor) % len(self.output) == 0

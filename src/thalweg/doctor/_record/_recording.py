@@ -241,8 +241,8 @@ class Recording:
 
     Args:
         model: As the loop left it. optimizer: likewise.
-        criterion: The loss, called with output and target: what the user said it is, or what the loop was seen to compute
-            by hand; or None.
+        criterion: The loss, called with output and target: what the user said that it is, or what the loop was seen to
+            compute by hand; or None.
         passes: Of training. evaluations: passes without gradient since training last went on, of the last time.
         curve: Losses of all evaluations.
         states: The start, and some later ones.

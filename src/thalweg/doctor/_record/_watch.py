@@ -271,12 +271,11 @@ class Recorder:
 
     def _seen_loss(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         input = args[0] if args else kwargs.get("input")
-        if self._by_hand.searches and isinstance(input, torch.Tensor) and torch.is_grad_enabled():
-            if input.requires_grad and self._inside is None:
-                self._by_hand.end()
-        value = function(*args, **kwargs)
         if not isinstance(input, torch.Tensor):
-            return value
+            return function(*args, **kwargs)
+        if self._by_hand.searches and self._inside is None and input.requires_grad and torch.is_grad_enabled():
+            self._by_hand.end()
+        value = function(*args, **kwargs)
         call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
         if self._inside is not None:
             if not (self._inside and self._inside[-1].value is value):  # a mode of torch's lets a call call itself
@@ -414,11 +413,12 @@ class Recorder:
             value, target, call = self._loss_of_pass(tensor) or (None, None, None)
             if self._probe is not None and call is None:
                 recording.mean_over = tuple(self._output.shape), mean_over(tensor)
-            made = None
+            made, rows = None, 1
             if recording.passes.takes(recording.num_steps):
                 seen = loss if value is tensor else None if value is None else _mean(value)
-                if seen is not None and self._by_hand.per_row:
-                    seen = seen * len(target)
+                rows = len(target) if self._by_hand.per_row and target is not None else 1
+                if seen is not None and rows > 1:
+                    seen = seen * rows
                 made = self._pass_of(loss, seen, target, call)
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
@@ -432,7 +432,7 @@ class Recorder:
                     if made is not None:
                         made.call = None
                 if made is not None:
-                    made.weight = weight if weight is None or not self._by_hand.per_row else weight / len(target)
+                    made.weight = weight if weight is None or rows == 1 else weight / rows
                 self._alone = recording.num_steps >= _SURE and not self._strangers
             if made is not None:
                 recording.passes.add(made)
