@@ -37,10 +37,10 @@ _SAME = 1e-5
 #: functions whose first number may be that of the rows
 _SIZED = ("div", "arange", "view", "reshape", "expand", "zeros", "ones", "full")
 #: functions after which an evaluation still compares outputs with the targets of training
-_PLAIN = frozenset(
-    ("view", "reshape", "squeeze", "unsqueeze", "flatten", "__getitem__", "detach", "data", "cpu", "to", "float")
-    + ("double", "long", "int", "softmax", "log_softmax", "sigmoid", "argmax", "max", "round", "gt", "ge", "lt", "le")
-)
+_SHAPES = ("view", "reshape", "squeeze", "unsqueeze", "flatten", "__getitem__")
+_KINDS = ("detach", "data", "cpu", "to", "float", "double", "long", "int")
+_ANSWERS = ("softmax", "log_softmax", "sigmoid", "argmax", "max", "round", "gt", "ge", "lt", "le")
+_PLAIN = frozenset((*_SHAPES, *_KINDS, *_ANSWERS))
 
 Told = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
 
@@ -158,13 +158,13 @@ class _Mode(TorchFunctionMode):
         return result
 
     def enter(self) -> None:
-        """Lets it see calls, under all modes that are there: each ends with whoever began it."""
+        """Lets it see calls, under the modes that are there: `torch.device` takes away the highest when it ends."""
         self.at_work = True
         if self in _get_current_function_mode_stack():
             return
         above = [_pop_mode() for _ in _get_current_function_mode_stack()]
-        while above and isinstance(above[-1], DeviceContext):  # torch wants that one to be the lowest
-            _push_mode(above.pop())
+        if above and isinstance(above[-1], DeviceContext) and "old_device" in vars(above[-1]):
+            _push_mode(above.pop())  # that of `torch.set_default_device`, which torch wants to be the lowest
         for mode in [self, *reversed(above)]:
             _push_mode(mode)
 
@@ -390,13 +390,15 @@ class ByHand:
             if not _same(tape(output, targets[0]), value):
                 raise _Unknown("what it does by hand for its loss gives another value when it is done again")
             self._looks, self._target, self._value, self.tape = 1, targets[0], value, tape
-            for target, each in zip(targets, tapes, strict=True):
-                for dtype in dict.fromkeys((target.dtype, output.dtype if not target.is_floating_point() else None)):
-                    named = None if dtype is None else _Naming(output, target.to(dtype), reader).name(each)
-                    if named is not None:
-                        self._target, self._dtype = target, dtype
-                        self._value, self.tape, self.call, self.per_row = named
-                        return
+            pairs = list(zip(targets, tapes, strict=True))
+            tried = [(target, target.dtype, each) for target, each in pairs]
+            tried += [(target, output.dtype, each) for target, each in pairs if not target.is_floating_point()]
+            for target, dtype, each in tried:
+                named = _Naming(output, target.to(dtype), reader).name(each)
+                if named is not None:
+                    self._target, self._dtype = target, dtype
+                    self._value, self.tape, self.call, self.per_row = named
+                    return
 
 
 class _Noted(NamedTuple):
@@ -491,6 +493,7 @@ class _Reader:
             given = tensors_of(call.args, call.kwargs)
             todo += given
             if id(tensor) in self._of_output:
+                _check_kept(call)
                 meeting |= {id(each): each for each in given if id(each) not in self._of_output}
         return list(meeting.values()), list(roots.values())
 
@@ -535,8 +538,7 @@ class _Reader:
         return Tape(steps=tuple(steps), dtype=target.dtype, ndim=target.ndim, flat=len(target) > rows)
 
     def _step(self, call: _Noted, made: Callable[[torch.Tensor], Any]) -> _Step:
-        if (call.name.endswith("_") and not call.name.endswith("__")) or "out" in call.kwargs:
-            raise _Unknown("its loss is computed by hand, and tensors are written over for that")
+        _check_kept(call)
         rows, sized = len(self.output), call.name in _SIZED
 
         def template(value: Any) -> Any:
@@ -651,6 +653,12 @@ class _Naming:
 
     def _value(self, call: LossCall, output: torch.Tensor) -> torch.Tensor:
         return getattr(F, call.name)(apply_head(output, call), self._target, **call.options)
+
+
+def _check_kept(call: _Noted) -> None:
+    """Raises `_Unknown` where a function wrote over what it was given."""
+    if (call.name.endswith("_") and not call.name.endswith("__")) or "out" in call.kwargs:
+        raise _Unknown("its loss is computed by hand, and tensors are written over for that")
 
 
 def _is_share(values: torch.Tensor) -> bool:
