@@ -160,9 +160,10 @@ class _Mode(TorchFunctionMode):
     def enter(self) -> None:
         """Lets it see calls, under the modes that are there: `torch.device` takes away the highest when it ends."""
         self.at_work = True
-        if self in _get_current_function_mode_stack():
+        stack = _get_current_function_mode_stack()
+        if self in stack:
             return
-        above = [_pop_mode() for _ in _get_current_function_mode_stack()]
+        above = [_pop_mode() for _ in stack]
         if above and isinstance(above[-1], DeviceContext) and "old_device" in vars(above[-1]):
             _push_mode(above.pop())  # that of `torch.set_default_device`, which torch wants to be the lowest
         for mode in [self, *reversed(above)]:
@@ -171,7 +172,7 @@ class _Mode(TorchFunctionMode):
     def leave(self) -> None:
         """Takes it away, wherever it is among others."""
         self.at_work = False
-        if self not in _get_current_function_mode_stack():
+        if self not in _get_current_function_mode_stack():  # it is being asked
             return
         above = []
         while (mode := _pop_mode()) is not self:
@@ -216,7 +217,7 @@ class ByHand:
         """Looks on from now, as the model has answered."""
         if self._looks == 0 or (evaluating and self.tape is None):
             return
-        self._output, self._evaluating = output, evaluating
+        self._output, self._rows, self._evaluating = output, output.shape[0], evaluating
         self._target: torch.Tensor | None = None
         self._value: torch.Tensor | None = None
         self._made: list[Any] = []
@@ -238,14 +239,19 @@ class ByHand:
                 value if value is None or not self.per_row else value * len(self._target), self._cast(self._target)
             )
 
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> contextlib.AbstractContextManager[None]:
         """Looks away: setting gradients to zero calls many functions."""
-        at_work = self._entered and self._mode.at_work
-        if self._entered:
-            self._mode.leave()
-        yield
-        if at_work:
+        if self._mode.at_work:
+            return self._away()
+        self.leave()
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _away(self) -> Iterator[None]:
+        self._mode.leave()
+        try:
+            yield
+        finally:
             self._mode.enter()
 
     def end(self, reason: str | None = None) -> None:
@@ -282,6 +288,8 @@ class ByHand:
             return  # of the weights alone, as a penalty is
         if result is not None and given and result is given[0] and not name.endswith("_"):
             return  # it is what was there
+        if not self._calls:
+            self.autocast = torch.is_autocast_enabled(given[0].device.type if given else "cpu")
         self._calls.append(_Noted(function, name, args, kwargs, result))
         if derived:
             self._of_output |= {id(each): each for each in made if isinstance(each, torch.Tensor)}
@@ -294,49 +302,48 @@ class ByHand:
         self._mode.at_work = self._num < _MOST
         if self._evaluating:
             self._note_meeting(tape, function, args, kwargs, result)
-        place = len(self._made)
-        step = tape.steps[place]
-        if _name(function) != step.name or len(args) != len(step.args) or len(kwargs) != len(step.kwargs):
+        made, step = self._made, tape.steps[len(self._made)]
+        if function is not step.function and _name(function) != step.name:
             return
-        if not (self._is_like(step.args, args) and self._is_like(step.kwargs, kwargs)):
+        if len(args) != len(step.args) or len(kwargs) != len(step.kwargs):
             return
-        self._made.append(result)
-        if place == 0 and not self._evaluating:
-            self.autocast = torch.is_autocast_enabled(result.device.type)
-        if place + 1 == len(tape.steps):
+        for template, given in zip(step.args, args, strict=True):
+            if template is not given and not self._is_like(template, given):
+                return
+        if kwargs and not self._is_like(step.kwargs, kwargs):
+            return
+        made.append(result)
+        if len(made) == len(tape.steps):
             self._value = result
             self._mode.at_work = False
 
     def _is_like(self, template: Any, given: Any) -> bool:
         """Whether a function was given what it is given in every pass."""
-        if isinstance(template, tuple | list):
+        kind = type(template)
+        if kind is _Made:
+            made = self._made[template.step]
+            return given is (made if template.item is None else made[template.item])
+        if kind is _Given:
+            return given is self._output if template is _Given.OUTPUT else self._is_given(template, given)
+        if kind is _Kept:
+            return given is template.tensor and given._version == template.version
+        if kind is tuple or kind is list:
             if not isinstance(given, tuple | list) or len(given) != len(template):
                 return False
             return all(self._is_like(each, other) for each, other in zip(template, given, strict=True))
-        if isinstance(template, _Made):
-            made = self._made[template.step]
-            return given is (made if template.item is None else made[template.item])
-        if isinstance(template, _Given):
-            return self._is_given(template, given)
-        if isinstance(template, _Kept):
-            return given is template.tensor and given._version == template.version
-        if isinstance(template, dict):
+        if kind is dict:
             return template.keys() == given.keys() and all(self._is_like(template[key], given[key]) for key in given)
-        return template is given or (type(template) is type(given) and template == given)
+        return template is given or (kind is type(given) and template == given)
 
     def _is_given(self, template: _Given, given: Any) -> bool:
-        output, tape = self._output, self.tape
-        assert output is not None
+        rows, tape = self._rows, self.tape
         assert tape is not None
-        if template is _Given.OUTPUT:
-            return given is output
         if template is _Given.TARGET:
-            if self._target is None and tape.is_target(given, len(output)):
+            if self._target is None and tape.is_target(given, rows):
                 self._target = given
             return given is self._target and given is not None
         if template is _Given.NUMBERS:
-            return isinstance(given, torch.Tensor) and given.shape == (len(output),)
-        rows = len(output)
+            return isinstance(given, torch.Tensor) and given.shape == (rows,)
         return given == (rows if template is _Given.ROWS else range(rows)) and not isinstance(given, torch.Tensor)
 
     def _note_meeting(
@@ -345,9 +352,8 @@ class ByHand:
         """Notes the target of an evaluation: what outputs meet, as they are or in the form that training gives them."""
         given = tensors_of(args, kwargs)
         if self._target is None and any(id(each) in self._of_output for each in given):
-            output, name = self._output, _name(function)
-            assert output is not None
-            met = [each for each in given if id(each) not in self._of_output and tape.is_target(each, len(output))]
+            name = _name(function)
+            met = [each for each in given if id(each) not in self._of_output and tape.is_target(each, self._rows)]
             if met:
                 self._target = met[0]
             elif name in _PLAIN:

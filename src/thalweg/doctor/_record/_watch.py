@@ -118,6 +118,7 @@ class Recorder:
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
+        self._going_back = False  # whether backward is at work
         self._followed = False  # whether another optimizer has made a step with the same parameters
         self._passes = 0
         self._modules = {id(part) for part in model.modules()}
@@ -264,8 +265,10 @@ class Recorder:
             self._note_evaluation()
         if inside and own is not None and self._output is not None:
             self._note_own_loss(own, inside)
-        elif self._output is not None:
-            self._by_hand.begin(self._output, evaluating=not torch.is_grad_enabled())
+        elif self._output is not None and (
+            self._evaluating or self._by_hand.searches or self.recording.passes.takes(self.recording.num_steps)
+        ):
+            self._by_hand.begin(self._output, evaluating=self._evaluating)
 
     # ---- the loss
 
@@ -400,8 +403,18 @@ class Recorder:
             for each, y in zip(parts, targets, strict=True)
         ]
 
-    def _seen_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
+    def _seen_backward(self, own: Callable[..., None]) -> Callable[..., None]:
+        def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            self._going_back = True
+            try:
+                own(tensor, *args, **kwargs)
+            finally:
+                self._going_back = False
+
         def called(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            if self._going_back:  # under a mode, as `torch.set_default_device` sets one, it is called by name again
+                own(tensor, *args, **kwargs)
+                return
             self._by_hand.leave()
             if self._output is None or not self._has_gradient():  # of something else
                 if self._retained:
