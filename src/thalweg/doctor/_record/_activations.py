@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+
+from thalweg.doctor._record._modes import Mode
 
 #: the class of the module of each function
 KINDS = {
@@ -39,7 +40,7 @@ KINDS = {
 Answer = Callable[[str, Callable[..., Any], torch.Tensor, tuple[Any, ...], dict[str, Any]], Any]
 
 
-class ActivationCalls(TorchFunctionMode):
+class ActivationCalls(Mode):
     """Lets `answer` answer for every activation function that is called while it is entered.
 
     What `answer` calls itself is not seen.
@@ -76,14 +77,6 @@ class ActivationCalls(TorchFunctionMode):
         if kind is None or not isinstance(given, torch.Tensor):
             return func(*args, **kwargs)
         return self._answer(kind, func, given, args, kwargs)
-
-    def leave(self) -> None:
-        """Ends it; of the modes that were entered since, none is left."""
-        entered = _get_current_function_mode_stack()
-        if self in entered:
-            left = [_pop_mode() for _ in entered[entered.index(self) :]]
-            for mode in reversed(left[:-1]):
-                _push_mode(mode)
 
 
 def name_of(function: Callable[..., Any]) -> str:

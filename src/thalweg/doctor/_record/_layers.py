@@ -56,13 +56,13 @@ class LayerProbe:
             return
         for part in parts_of(model):
             if part is called:  # its hooks have been read
-                self._functions.__enter__()
+                self._functions.enter()
             else:
                 self._hooks.append(part.register_forward_pre_hook(self._enter))
             self._hooks.append(part.register_forward_hook(self._leave, always_call=True))
 
     def _enter(self, part: nn.Module, given: tuple[Any, ...]) -> None:
-        self._functions.__enter__()
+        self._functions.enter()
 
     def _leave(self, part: nn.Module, given: tuple[Any, ...], out: Any) -> None:
         self._functions.leave()
