@@ -27,6 +27,8 @@ _SUREST, _DENIED, _TOP, _FLAT = 0.4, 0.1, 0.05, 0.4
 _SHARED, _FEWEST_HELD = 0.02, 20
 #: rows that are all of training are these themselves where they are more than this share of them
 _ITSELF = 0.5
+#: share of distinct rows that training saw, where rows of the evaluation are copies of one another too
+_MANY = 0.2
 #: copies have the target of their rows; data repeat themselves, or are seen, for the most part
 _AGREE, _MOST = 0.95, 0.5
 #: a single input that tells the labels, and what the next best one may tell at most
@@ -147,7 +149,7 @@ def _are_copies(rows: Rows, seen: Rows, held: Rows) -> bool:
     if len(seen) >= 3 * inside * len(held):
         return True
     once = len(np.unique(seen.keys))
-    return single >= _FEWEST_HELD and inside < _MOST and once >= _SHARED * single and _is_far_apart(rows)
+    return single >= _FEWEST_HELD and inside < _MOST and once >= _MANY * single and _is_far_apart(rows)
 
 
 def _same_targets(rows: Rows, seen: Rows) -> np.ndarray:
