@@ -20,6 +20,8 @@ _LARGE, _SMALL = 8.0, 1 / 16
 _FEW_ROWS, _MANY_ROWS = 4, 64
 #: share of the loss of the best constant answer at which there still is something to learn
 _UNLEARNT = 0.3
+#: steps whose losses are compared by quarters, and how much of the whole fall the last of these must bring
+_QUARTERED, _FALLS = 40, 0.03
 #: so many batches become one, or one so many
 _FACTOR = 8
 
@@ -66,6 +68,8 @@ def _batch_too_large(view: View) -> Finding | None:
     size, noise = view.batch_size, view.noise_scale
     if size is None or size < _MANY_ROWS or not size > _LARGE * noise or view.unlearnt() < _UNLEARNT:
         return None
+    if _has_come(view.losses):
+        return None
     return Finding(
         cause="batch_too_large",
         says=f"Batches of {size:,} rows are larger than is of use: smaller ones give more steps for the same work.",
@@ -84,6 +88,12 @@ def _batch_too_large(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _has_come(losses: np.ndarray) -> bool:
+    """Whether the loss hardly falls any longer: then it is not steps that are missing."""
+    quarters = [float(part.mean()) for part in np.array_split(losses, 4)] if len(losses) >= _QUARTERED else []
+    return bool(quarters) and quarters[2] - quarters[3] < _FALLS * (quarters[0] - quarters[3])
 
 
 @cause("batch_too_small", "batches that are too small")

@@ -52,10 +52,11 @@ def _unscaled(view: View, name: Name) -> Finding | None:
     rms = float(flat.std())
     # columns that are small beside the others do no harm: they hardly count
     apart = float(torch.quantile(spread[varying], 0.95) / spread[varying].median().clamp_min(1e-12))
-    small = 0 < float(spread.max()) < 0.02
+    first = name == next(iter(view.batches[0].named))
+    small = first and 0 < float(spread.max()) < 0.02  # what comes beside may be weights, as those of a graph
     if rms <= _LARGE and apart <= _APART and not small:
         return None
-    which = "the inputs" if name == next(iter(view.batches[0].named)) else f"the argument {name!r} of the model"
+    which = "the inputs" if first else f"the argument {name!r} of the model"
     evidence = [f"Standard deviation of {which} {rms:.3g}; the first layer expects about 1."]
     if apart > _APART:
         evidence.append(f"The largest columns have {apart:.0f} times the standard deviation of the median one.")

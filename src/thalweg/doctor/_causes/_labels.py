@@ -24,7 +24,7 @@ _NO_RELATION = 0.1
 #: much of that share it denies of these
 _SUREST, _DENIED, _TOP, _FLAT = 0.4, 0.1, 0.05, 0.4
 #: share of evaluation rows that training saw, and rows of an evaluation of which that is said, at least
-_SHARED, _FEWEST_HELD = 0.02, 20
+_SHARED, _FEWEST_HELD = 0.05, 20
 #: rows that are all of training are these themselves where they are more than this share of them
 _ITSELF = 0.5
 #: share of distinct rows that training saw, where rows of the evaluation are copies of one another too

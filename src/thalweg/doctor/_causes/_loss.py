@@ -21,6 +21,7 @@ from thalweg.doctor._view import View
 
 Shape = tuple[int, ...]
 
+_OF_QUANTITIES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 #: root mean square of targets beyond which a network that begins near 0 has far to go
 _FAR = 5.0
 _MANY_ROWS = 100
@@ -276,7 +277,7 @@ def _otherwise_coded(view: View, classes: int) -> Finding | None:
 @cause("unscaled_target", "a regression target far from 0 and 1")
 def _unscaled_target(view: View) -> Finding | None:
     call, y = view.call, view.targets
-    if call is None or y is None or view.kind != "regression" or call.name not in ("mse_loss", "l1_loss", "huber_loss"):
+    if call is None or y is None or view.kind != "regression" or call.name not in _OF_QUANTITIES:
         return None
     rms, middle, spread = float(y.square().mean().sqrt()), float(y.mean()), float(y.std())
     if not (rms > _FAR or 0 < rms < 1 / (4 * _FAR)):
@@ -337,7 +338,7 @@ def _spread(view: View) -> tuple[Shape, Shape | None, Shape] | None:
         return (output, None, over) if column and output[0] > 1 and over == (output[0],) * 2 else None
     pairs = [(each.call.shape[1:], each.target) for each in view.passes if each.call is not None]
     shape, y = next(((shape, y) for shape, y in pairs if isinstance(y, torch.Tensor) and len(y) > 1), ((), None))
-    if y is None or call.name not in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+    if y is None or call.name not in _OF_QUANTITIES:
         return None
     output, target = (len(y), *shape), tuple(y.shape)
     if math.prod(output) != math.prod(target) or output == target:

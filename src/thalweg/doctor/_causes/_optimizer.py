@@ -21,6 +21,8 @@ _TOO_LONG = 0.4
 _LEAP = 0.3
 #: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
 _LEARNT = 0.5
+#: a loss that is this share of the first one has come far enough
+_COME = 0.25
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
 #: clipping that leaves less than this of most gradients
@@ -28,9 +30,11 @@ _TIGHT = 0.1
 #: a rate below this share of the largest makes no step worth the name
 _SPENT = 0.01
 #: a pull of the decay that balances that of the loss, and a loss that is this share of what knows nothing
-_BALANCE, _UNLEARNT = 0.25, 0.4
+_BALANCE, _RULES, _UNLEARNT = 0.25, 0.6, 0.4
 #: or this one, where the held-out loss falls below a share of itself within so many steps without decay
 _LITTLE, _FREED, _STEPS = 0.1, 0.8, 60
+#: share of the units of a layer that steps have killed
+_DIED = 0.3
 #: a loss after some steps from the start at a tenth of the rate, as a share of that which the loop then had
 _BETTER = 0.8
 #: a pull below which it does not matter where the decay is added
@@ -155,7 +159,8 @@ def _lr_too_high(view: View) -> Finding | None:
     if view.unlearnt() < _LEARNT:
         middle = math.nan
     ratio = 0.0 if view.unlearnt() < _LEARNT else view.update_ratio()  # weights that begin small may change by much
-    slower = _at_a_tenth(view) if view.unlearnt() > _LEARNT and broken is None and not risen else None
+    asked = view.replay.knows_loss and broken is None and not risen and (view.unlearnt() > _LEARNT or _died(view))
+    slower = _at_a_tenth(view) if asked else None
     if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP and slower is None:
         return None
     evidence, weight = [], 0.6
@@ -197,6 +202,12 @@ def _lr_too_high(view: View) -> Finding | None:
     )
 
 
+def _died(view: View) -> bool:
+    """Whether many units of a layer were alive at first, and get no gradient in the end."""
+    alive = {each.name: len(each.still) for each in view.layers(0)}
+    return any(len(each.still) - alive.get(each.name, 0) > _DIED * each.units for each in view.layers())
+
+
 def _at_a_tenth(view: View) -> tuple[int, float, float] | None:
     """Returns steps, the loss after them, and that at a tenth of the rate; None where it is not much better."""
     steps = min(view.recording.num_steps, 2 * _STEPS, len(view.training))
@@ -216,7 +227,7 @@ def _lr_too_low(view: View) -> Finding | None:
     lr, size = max(map(max, view.recording.rates)), max(1, len(losses) // 10)
     middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
-    if middle < _TOO_SHORT or end < 0.5 * start:
+    if middle < _TOO_SHORT or end < _COME * start:
         return None
     # along its own direction a batch of few rows that say little would have its noise learnt by heart
     elsewhere = float(np.median(view.far_factors)) * max(view.recording.rates[-1]) / lr
@@ -302,7 +313,7 @@ def _decay_too_strong(view: View) -> Finding | None:
     if not (pull > _BALANCE and view.unlearnt() > _LITTLE):
         return None
     evidence = []
-    if view.unlearnt() <= _UNLEARNT:
+    if view.unlearnt() <= _UNLEARNT or pull < _RULES:
         last_state, none = view.recording.states[-1], replace(view.peak_rate, optimizer=_setting("weight_decay", 0.0))
         before = view.loss_of(view.replay.copies(last_state)[0], view.held_out)
         after = next(reversed(view.course(none, last_state, _STEPS, judged=True).scores), math.nan)

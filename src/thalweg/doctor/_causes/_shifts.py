@@ -65,6 +65,8 @@ def answer_in_inputs(view: View) -> Finding | None:
     tokens = tokens_of(view)
     if tokens is None or tokens.shift != 0 or tokens.agree < _EVERY or _moved_by_later(view, tokens) != 0.0:
         return None
+    if (_moved_by_later(view, tokens, own=True) or 0.0) < _SEEN:
+        return None  # the model moves its input by one place itself
     first = tokens.argument.name == 0
     return Finding(
         cause="leaking_feature",
@@ -128,8 +130,10 @@ def _turns_around(tokens: Tokens) -> bool:
     return len(known) > 0 and float(np.mean(known)) > _ALL
 
 
-def _moved_by_later(view: View, tokens: Tokens) -> float | None:
+def _moved_by_later(view: View, tokens: Tokens, *, own: bool = False) -> float | None:
     """Returns the share of places at which other tokens after them change the model's answer; None if unknown.
+
+    With `own`, of places at which other tokens from the place itself on do.
 
     Only places that are learnt count: prompts may be read in both directions. One row is changed at a time, so that
     what rows of a batch have to do with one another does not count.
@@ -160,11 +164,13 @@ def _moved_by_later(view: View, tokens: Tokens) -> float | None:
         for row in np.unique(np.linspace(0, len(ids) - 1, _ROWS).astype(int)):
             for place in np.unique(np.linspace(0, width - 2, _PLACES + 2).astype(int))[1:]:
                 changed = ids.clone()
-                changed[row, place + 1 :] = torch.from_numpy(_others(found[0][row, place + 1 :], pool, draw)).to(ids)
+                begin, first_place = (place, place) if own else (place + 1, 0)
+                changed[row, begin:] = torch.from_numpy(_others(found[0][row, begin:], pool, draw)).to(ids)
                 output = answers(changed)
                 assert output is not None
-                apart = (output[row, : place + 1] - first[row, : place + 1]).abs().amax(1) > least
-                moved.append(apart.cpu().numpy()[learnt[row, : place + 1]])
+                places = slice(first_place, place + 1)
+                apart = (output[row, places] - first[row, places]).abs().amax(1) > least
+                moved.append(apart.cpu().numpy()[learnt[row, places]])
     every = np.concatenate(moved) if moved else np.zeros(0)
     return float(every.mean()) if len(every) else None
 

@@ -21,7 +21,7 @@ _KNOWS, _KNOWN = 0.6, 0.1
 #: rise of the loss in the first steps
 _RISEN = 1.5
 #: numbers of targets in the passes of one step that are so far apart
-_UNEQUAL = 1.5
+_UNEQUAL = 2.0
 
 
 @cause("pretrained_weights_forgotten", "a learning rate that makes a trained model forget")

@@ -78,6 +78,9 @@ class Replay:
         self.recording = recording
         self._loop: tuple[nn.Module, torch.optim.Optimizer] | None = None
         self._failure = ""
+        if recording.states and recording.states[0].model.keys() != recording.model.state_dict().keys():
+            self._failure = "the model has other parameters now"
+            return
         try:
             self._loop = copy_loop(recording.model, recording.optimizer)
         except Exception as error:  # a model and an optimizer of the user's own
