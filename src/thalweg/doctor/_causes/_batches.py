@@ -21,7 +21,7 @@ _FEW_ROWS, _MANY_ROWS = 4, 64
 #: share of the loss of the best constant answer at which there still is something to learn
 _UNLEARNT = 0.3
 #: steps whose losses are compared by quarters, and how much of the whole fall the last of these must bring
-_QUARTERED, _FALLS = 40, 0.03
+_QUARTERED, _FALLS = 40, 0.1
 #: so many batches become one, or one so many
 _FACTOR = 8
 

@@ -15,7 +15,7 @@ from thalweg.doctor._proof._replay import Change, Criterion
 from thalweg.doctor._proof._score import to_labels
 from thalweg.doctor._record._batch import Batch
 from thalweg.doctor._reference import FEWEST, rank_correlation
-from thalweg.doctor._rows import Rows, keys_of
+from thalweg.doctor._rows import Rows, keys_of, rows_of
 from thalweg.doctor._view import View
 
 #: a relation of inputs and targets that is surely below this is none
@@ -27,6 +27,8 @@ _SUREST, _DENIED, _TOP, _FLAT = 0.4, 0.1, 0.05, 0.4
 _SHARED, _FEWEST_HELD = 0.05, 20
 #: rows that are all of training are these themselves where they are more than this share of them
 _ITSELF = 0.5
+#: share of evaluation rows up to which they may be rows that the data hold twice, as this share of training is
+_FEW, _TWICE = 0.2, 0.01
 #: share of distinct rows that training saw, where rows of the evaluation are copies of one another too
 _MANY = 0.2
 #: copies have the target of their rows; data repeat themselves, or are seen, for the most part
@@ -115,6 +117,8 @@ def _rows_in_both_splits(view: View) -> Finding | None:
         return None  # the loop looks at its training rows, and says so
     if not _are_copies(rows, held.at(seen), held):
         return None
+    if seen.mean() < _FEW and _repeated(view) > _TWICE:
+        return None  # the data hold some rows twice, in training as well
     return Finding(
         cause="rows_in_both_splits",
         says=f"{seen.mean():.0%} of the rows that you evaluate on were trained on: the evaluation flatters.",
@@ -128,6 +132,18 @@ def _rows_in_both_splits(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _repeated(view: View) -> float:
+    """Returns the share of the rows of the first epoch that had been seen in it before.
+
+    From the end of that epoch on no row is new any more.
+    """
+    rows = rows_of(view.batches, view.parts)
+    if rows is None:
+        return 0.0
+    first = np.sort(np.unique(rows.keys, return_index=True)[1])
+    return 1 - len(first) / (int(first[-1]) + 1)
 
 
 def _are_copies(rows: Rows, seen: Rows, held: Rows) -> bool:
