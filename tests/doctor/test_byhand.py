@@ -71,6 +71,11 @@ def replayed(run) -> float:
     return sum(a == b for a, b in pairs) / len(pairs)
 
 
+def named(run) -> str | None:
+    call = run.view().call
+    return None if call is None else call.name
+
+
 def binary(output, y):
     p = torch.sigmoid(output)[:, 0]
     return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()
@@ -143,6 +148,8 @@ def test_a_loss_that_torch_has_is_that_of_torch(loss_of, targets, outputs, name,
     ours, theirs = run.view(), other.view()
     assert ours.null_loss() == theirs.null_loss()
     assert ours.losses == pytest.approx(theirs.losses, rel=1e-4)
+    assert ours.targets is not None
+    assert theirs.targets is not None
     assert len(ours.targets) == len(theirs.targets)
     assert [each.cause for each in run.diagnosis().findings] == [each.cause for each in other.diagnosis().findings]
 
@@ -189,8 +196,8 @@ def test_a_penalty_beside_it(by_hand):
         return loss + 0.01 * sum(p.abs().sum() for p in model.parameters())
 
     run = train(loss_of, columns, model)
-    assert run.view().call.name == "mse_loss"
-    assert "terms beside" in run.diagnosis().refused
+    assert named(run) == "mse_loss"
+    assert "terms beside" in str(run.diagnosis().refused)
     with torch.no_grad():
         start = run.view().replay.copies(run.recording.states[0])[0]
         penalty = 0.01 * sum(float(p.abs().sum()) for p in start.parameters())
@@ -319,7 +326,7 @@ def test_modes_of_the_loop_are_its_own(default):
     finally:
         torch.set_default_device(None)
     assert not _get_current_function_mode_stack()
-    assert run.view().call.name == "mse_loss"
+    assert named(run) == "mse_loss"
     assert replayed(run) == 1
 
 
@@ -359,5 +366,5 @@ def test_a_metric_of_torch_beside_it_changes_nothing():
 
     losses = []
     run = train(loss_of, columns)
-    assert run.view().call.name == "mse_loss"
+    assert named(run) == "mse_loss"
     assert replayed(run) == 1

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from thalweg.core import InputError, RunError
 from thalweg.doctor import LightningDoctor, TrainerDoctor, watch
@@ -301,8 +301,8 @@ def test_the_documented_lines_for_lightning_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     x, y = load_digits(return_X_y=True)
     data = TensorDataset(torch.tensor(x / 8 - 1, dtype=torch.float32), torch.tensor(y))
-    loader = DataLoader(data, 64)
-    exec(blocks("With Lightning"), {"module": module(L, "part"), "train_loader": loader, "valid_loader": loader})
+    loader, held = DataLoader(data, 64), DataLoader(Subset(data, range(400)), 64)
+    exec(blocks("With Lightning"), {"module": module(L, "part"), "train_loader": loader, "valid_loader": held})
     assert "of the rows that you evaluate on were trained on" in " ".join(capsys.readouterr().out.split())
 
 

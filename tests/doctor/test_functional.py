@@ -133,8 +133,8 @@ def test_statistics_of_functions_are_those_of_modules(name):
 
 def test_only_rare_steps_are_looked_at(monkeypatch):
     entered: list[int] = []
-    enter = ActivationCalls.__enter__
-    monkeypatch.setattr(ActivationCalls, "__enter__", lambda self: entered.append(1) or enter(self))
+    enter = ActivationCalls.enter
+    monkeypatch.setattr(ActivationCalls, "enter", lambda self: entered.append(1) or enter(self))
     run = trained(Functional(2, F.relu), steps=40)
     assert len(entered) == len(run.recording.probes) == 7
 

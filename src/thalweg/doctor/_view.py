@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -438,7 +439,7 @@ class View:
         return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
 
     def course(self, change: Change, state: State, steps: int, *, judged: bool = False) -> Fork:
-        """Returns what becomes of one copy of the loop from a state on, by the loss function alone.
+        """Returns what becomes of one copy of the loop from a state on, by the loss function alone, in its own units.
 
         Empty where the loop cannot be copied.
 
@@ -453,7 +454,9 @@ class View:
         def score(model: nn.Module) -> float:
             return self.loss_of(model, held)
 
-        return run_forks(self.replay, state, [self.training], change, steps=steps, score=score if judged else None)[0]
+        found = run_forks(self.replay, state, [self.training], change, steps=steps, score=score if judged else None)[0]
+        unit = self.replay.step_scale / self.replay.mean_scale
+        return replace(found, losses=[unit * loss for loss in found.losses])
 
     @property
     def peak_rate(self) -> Change:

@@ -120,7 +120,7 @@ def _dropout_too_strong(view: View) -> Finding | None:
         if not after < _LESS * before:
             return None
         evidence.append(
-            f"{steps} steps from the start held-out rows have a loss of {before:.3g}, with a dropout of 0.1 {after:.3g}."
+            f"After {steps} steps held-out rows have a loss of {before:.3g}, and of {after:.3g} with a dropout of 0.1."
         )
     return Finding(
         cause="dropout_too_strong",
