@@ -24,13 +24,12 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     for tool in dict.fromkeys(each["tool"] for each in found):
         own = [each for each in found if each["tool"] == tool]
         tools[tool] = {
-            "all": _figures(own),
-            **{split: _figures([e for e in own if _split(e) == split]) for split in ("tuned", "other", "apart")},
+            "all": figures(own),
+            **{split: figures([e for e in own if _split(e) == split]) for split in ("tuned", "other", "apart")},
         }
     faults = {
         fault: {
-            tool: _figures([e for e in found if e["fault"] == fault and e["tool"] == tool], short=True)
-            for tool in tools
+            tool: figures([e for e in found if e["fault"] == fault and e["tool"] == tool], short=True) for tool in tools
         }
         for fault in dict.fromkeys(each["fault"] for each in found)
         if fault
@@ -94,7 +93,7 @@ def _split(each: dict[str, Any]) -> str:
     return Case(**{key: each[key] for key in ("fault", "data", "model", "seed")}).split
 
 
-def _figures(found: list[dict[str, Any]], *, short: bool = False) -> dict[str, Any]:
+def figures(found: list[dict[str, Any]], *, short: bool = False) -> dict[str, Any]:
     faulty = [each for each in found if each["fault"]]
     healthy = [each for each in found if not each["fault"]]
     names = {id(each): [named(one) for one in each.get("findings", [])] for each in found}
