@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.doctor import rivals, run
+from benchmarks.doctor import rivals, run, run_scripts
 from benchmarks.doctor.cases import Case, cases
 from benchmarks.doctor.rivals._seen import Seen, title, told
 from benchmarks.doctor.score import claims, summary, table
@@ -29,6 +29,21 @@ def test_there_are_cases_of_every_fault_and_enough_healthy_loops():
         assert len(own) == 27
         assert len({each.data for each in own}) >= 3
         assert len({each.model for each in own}) >= 3
+
+
+def test_every_script_is_there_and_has_a_known_fault():
+    for group in run_scripts.GROUPS:
+        own = list(run_scripts.chosen([group]))
+        files = {path.name for path in (run_scripts.SCRIPTS / group).glob("*.py")}
+        assert {case["file"] for case in own} == files
+        assert {case["fault"] for case in own} <= {"", *FAULTS}
+
+
+def test_a_script_is_run_where_its_data_are():
+    before, own = Path.cwd(), [case for case in run_scripts.chosen(["tables"]) if not run_scripts.needs_data(case)]
+    found = run_scripts.work(next(case for case in own if case["fault"] == "softmax_before_cross_entropy"))
+    assert found["findings"][0][0] == "softmax_before_cross_entropy"
+    assert Path.cwd() == before
 
 
 def test_figures_of_a_score():
