@@ -35,8 +35,8 @@ _BALANCE, _RULES, _UNLEARNT = 0.25, 0.6, 0.4
 _LITTLE, _FREED, _STEPS = 0.1, 0.8, 60
 #: share of the units of a layer that steps have killed
 _DIED = 0.3
-#: a loss after some steps from the start at a tenth of the rate, as a share of that which the loop then had
-_BETTER = 0.8
+#: a loss after some steps from the start at a tenth of the rate, as a share of that of the loop then, and in the end
+_BETTER = 0.7
 #: a pull below which it does not matter where the decay is added
 _SLIGHT = 0.05
 
@@ -216,7 +216,8 @@ def _at_a_tenth(view: View) -> tuple[int, float, float] | None:
     if len(losses) < steps or steps < 2 * part:
         return None
     was, now = float(np.mean(view.losses[steps - part : steps])), float(np.mean(losses[-part:]))
-    return (steps, was, now) if now < _BETTER * was else None
+    end = float(np.median(view.losses[-part:]))
+    return (steps, was, now) if now < _BETTER * was and now < _BETTER * end else None
 
 
 @cause("lr_too_low", "a learning rate that is too low")
