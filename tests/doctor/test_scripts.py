@@ -127,3 +127,12 @@ def test_layers_in_a_plain_list_are_trained_by_nobody(held, tmp_path):
     run = watch_script(script(tmp_path, LISTED.format(f"{held}({layers})")))
     assert causes(run)[:1] == ([] if held else ["parameters_not_in_optimizer"])
     assert torch.nn.Module._call_impl.__name__ == "_call_impl"  # nothing is left behind
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_frozen_batch_norm_before_the_model_is_seen(mode, tmp_path):
+    norm = "norm = nn.Sequential(nn.BatchNorm1d(8)).requires_grad_(False)\n"
+    text = TWO.format("", 1e-2).replace("second = ", f"{norm}norm.{mode}()\nsecond = ")
+    text = text.replace("steps(second, ", "x = x + 3\nsteps(lambda x: second(norm(x)), ")
+    found = causes(watch_script(script(tmp_path, text), loop=1))
+    assert ("frozen_batch_norm_drifts" in found) == (mode == "train")

@@ -12,7 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from thalweg.doctor._causes._batches import merged
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._proof._replay import Change, ModelChange
+from thalweg.doctor._proof._replay import UNCHANGED, Change, ModelChange
 from thalweg.doctor._view import View
 
 _SMALL_BATCH = 4
@@ -103,8 +103,12 @@ def _frozen_batch_norm_drifts(view: View) -> Finding | None:
         if not isinstance(part, _BatchNorm) or part.running_mean is None or not _is_frozen(view, name):
             continue
         mean, var = (first[f"{name}.{key}"] for key in ("running_mean", "running_var"))
-        step = (last[f"{name}.running_mean"] - mean) / (var + part.eps).sqrt()
-        moved[name] = float(step.square().mean().sqrt())
+        moved[name] = _moved(mean, var, last[f"{name}.running_mean"], part.eps)
+    for number, (part, before) in enumerate(view.recording.norms.values(), start=1):
+        assert isinstance(part, _BatchNorm)
+        assert isinstance(before, _BatchNorm)
+        found = _moved(before.running_mean, before.running_var, part.running_mean, part.eps)
+        moved[f"batch norm {number} of a model that is called before"] = found
     drifted = {name: by for name, by in moved.items() if by > _DRIFT}
     if not drifted:
         return None
@@ -120,12 +124,20 @@ def _frozen_batch_norm_drifts(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Keep frozen batch norm in evaluation mode.",
-                change=Change(model=_kept_in_evaluation(list(drifted))),
+                change=UNCHANGED if view.recording.norms else Change(model=_kept_in_evaluation(list(drifted))),
                 before="model.train()",
                 after="model.train()\nfor part in frozen_batch_norms:\n    part.eval()",
             )
         ],
     )
+
+
+def _moved(mean: torch.Tensor | None, var: torch.Tensor | None, now: torch.Tensor | None, eps: float) -> float:
+    """Returns by how many standard deviations running means moved, root mean square over the units."""
+    assert mean is not None
+    assert var is not None
+    assert now is not None
+    return float(((now - mean) / (var + eps).sqrt()).square().mean().sqrt())
 
 
 def _is_frozen(view: View, layer: str) -> bool:

@@ -258,6 +258,8 @@ class Recording:
         elsewhere: Ids of parameters that other optimizers train.
         frozen: Names of parameters that needed no gradient at first.
         outside: Parameters of modules that the loop calls beside the model, each with the class of its module.
+        norms: Layers of frozen batch norm in training mode that the loop calls beside the model, by id, each with a
+            copy of what it was.
         notes: What the reader of a diagnosis should know.
         unsupported: Why it cannot be replayed; empty where it can, as far as is known.
         failed: Whether it ended with an error.
@@ -282,6 +284,7 @@ class Recording:
     elsewhere: set[int] = field(default_factory=set)
     frozen: frozenset[str] = frozenset()
     outside: list[tuple[str, nn.Parameter]] = field(default_factory=list)
+    norms: dict[int, tuple[nn.Module, nn.Module]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     failed: bool = False

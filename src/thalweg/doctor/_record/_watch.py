@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import statistics
 import sys
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Self
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError, check_number
@@ -188,6 +190,9 @@ class Recorder:
     def _note_outside(self, module: nn.Module) -> None:
         """Notes the parameters of a module that is called in the first steps and is no part of the model."""
         recording = self.recording
+        is_norm = isinstance(module, _BatchNorm) and module.training and module.running_mean is not None
+        if is_norm and not any(p.requires_grad for p in module.parameters()):
+            recording.norms.setdefault(id(module), (module, copy.deepcopy(module)))
         own = {id(p) for p in self._model.parameters()}
         known = {id(p) for _, p in recording.outside}
         recording.outside += [
