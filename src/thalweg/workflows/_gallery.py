@@ -27,8 +27,8 @@ def faults() -> FaultList:
     """Returns the faults of the gallery in their groups, and the data and networks that they are planted in.
 
     Example:
-        >>> faults().groups["fit"]
-        {'overfitting': 'overfitting', 'dropout_too_strong': 'dropout that is too strong'}
+        >>> faults().groups["fit"]["dropout_too_strong"]
+        'dropout that is too strong'
     """
     groups = {group: {name: CAUSES[name].title for name in names} for group, names in FAULT_GROUPS.items()}
     return FaultList(groups=groups, data=DATA_WORDS, models=MODEL_WORDS)

@@ -22,7 +22,7 @@ _LEAP = 0.3
 #: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
 _LEARNT = 0.5
 #: a loss that is this share of the first one has come far enough
-_COME = 0.25
+_COME = 0.5
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
 #: clipping that leaves less than this of most gradients
