@@ -72,7 +72,7 @@ def work(case: dict[str, Any]) -> dict[str, Any]:
                 "refused": found.refused,
             }
         except Exception:
-            told = {"error": traceback.format_exc(limit=-1).strip().splitlines()[-1]}
+            told = {"error": traceback.format_exc(limit=-1).strip().splitlines()[-1].replace(f"{ROOT}/", "")}
         finally:
             os.chdir(before)
     return {**case, **told, "seconds": round(time.perf_counter() - begun, 2)}
