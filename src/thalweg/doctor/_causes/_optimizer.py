@@ -17,6 +17,8 @@ from thalweg.doctor._view import View
 
 #: along its own direction a step is too long where the least loss lies before this share of it
 _TOO_LONG = 0.4
+#: a loss that rose to so many times the first one, or that of the best constant answer, was thrown back
+_THROWN = 3.0
 #: share of its size by which a step may change a weight matrix and still be a step
 _LEAP = 0.3
 #: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
@@ -158,7 +160,9 @@ def _lr_too_high(view: View) -> Finding | None:
     middle = min((float(np.median(each)) for each in seen if each), default=math.nan)
     if view.unlearnt() < _LEARNT:
         middle = math.nan
-    ratio = 0.0 if view.unlearnt() < _LEARNT else view.update_ratio()  # weights that begin small may change by much
+    # weights that begin small may change by much and do no harm: it shows in the loss where they do
+    thrown = bool(np.nanmax(losses) > _THROWN * (losses[0] if null is None else max(null, losses[0])))
+    ratio = view.update_ratio() if thrown or view.unlearnt() >= _LEARNT else 0.0
     asked = view.replay.knows_loss and broken is None and not risen and (view.unlearnt() > _LEARNT or _died(view))
     slower = _at_a_tenth(view) if asked else None
     if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP and slower is None:
