@@ -1,4 +1,4 @@
-"""Does the doctor name what is wrong with scripts whose authors knew none of its rules?
+"""Does the doctor name what is wrong with scripts that were written apart from its rules?
 
 python benchmarks/doctor/run_scripts.py                          # all of them
 python benchmarks/doctor/run_scripts.py --only pictures --verbose --out ""
