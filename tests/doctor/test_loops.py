@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor import watch
-from thalweg.doctor._view import _best_factor
+from thalweg.doctor._trials import _best_factor
 
 ROWS, STEPS = 16, 60
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from thalweg.core import InputError
 from thalweg.doctor import rerun_script, watch_script
-from thalweg.doctor._causes._optimizer import _as_adamw, _setting
+from thalweg.doctor._causes._decay import _as_adamw
 from thalweg.doctor._causes._signal import _begun_anew
-from thalweg.doctor._proof._replay import UNCHANGED, Change
+from thalweg.doctor._proof._replay import UNCHANGED, Change, setting
 from thalweg.doctor._rerun import _outcome
 from thalweg.workflows import doctor
 
@@ -79,7 +79,7 @@ CLIPPED = "        nn.utils.clip_grad_norm_(model.parameters(), 0.05)\n"
         ([], [("lr=0.5", "lr=0.05")], Change(rate=0.1)),
         ([], [("10, 0.5", "10, 1.0")], Change(rates=lambda step: 0.5)),
         ([], [(CLIPPED, "")], Change(clip=False)),
-        ([], [("momentum=0.5", "momentum=0.1")], Change(optimizer=_setting("momentum", 0.1))),
+        ([], [("momentum=0.5", "momentum=0.1")], Change(optimizer=setting("momentum", 0.1))),
         ([(ADAM[0], ADAM_L2)], [(ADAM[0], ADAMW)], Change(optimizer=_as_adamw)),
         ([("        optimizer.zero_grad()\n", "")], [], Change(zero=True)),
         ([("model.train()", "model.eval()")], [], Change(training=True)),

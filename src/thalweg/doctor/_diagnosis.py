@@ -19,7 +19,8 @@ from thalweg.doctor._causes import CAUSES
 from thalweg.doctor._finding import Finding
 from thalweg.doctor._proof._prove import prove
 from thalweg.doctor._ranking import ranked
-from thalweg.doctor._record._watch import SHARE, Recorder
+from thalweg.doctor._record._timing import SHARE
+from thalweg.doctor._record._watch import Recorder
 from thalweg.doctor._telling import answer_of, charts_of, title_of, verdict_lines
 from thalweg.doctor._view import View
 

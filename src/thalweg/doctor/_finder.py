@@ -15,7 +15,7 @@ from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Diagnosis, Watch
 from thalweg.doctor._record._calls import after_closure
 from thalweg.doctor._record._joint import Joint, parts_of
-from thalweg.doctor._record._watch import SHARE
+from thalweg.doctor._record._timing import SHARE
 
 #: loops of a script that are kept: the first ones and the last
 _LOOPS = 3

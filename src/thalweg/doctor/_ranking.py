@@ -55,6 +55,7 @@ _LEADS_TO: dict[str, tuple[str, ...]] = {
     "sorted_batches": ("lr_too_high", "class_collapse"),
     "batch_norm_on_tiny_batches": ("lr_too_high",),
     "parameters_not_in_optimizer": ("lr_too_low",),
+    "parameters_frozen": ("lr_too_low",),
     "lr_too_high": ("dead_units", "class_collapse"),
 }
 #: evidence that a cause needs to explain others, and what is left of theirs

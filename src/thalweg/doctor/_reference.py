@@ -1,10 +1,14 @@
-"""What a learner that shares nothing with the loop finds in its rows: what can be known, and which labels it doubts."""
+"""What the loop is compared with: the best constant answer, and a learner that shares nothing with it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
 from scipy import stats
 
 from thalweg.doctor._rows import Rows
@@ -95,3 +99,23 @@ def reference(rows: Rows, labels: np.ndarray | None) -> Reference | None:
     forest.fit(rows.columns, labels)
     answers = np.nan_to_num(forest.oob_decision_function_)
     return Reference(rows=rows, places=places, labels=labels, answers=answers)
+
+
+def constant_loss(name: str, options: Mapping[str, Any], y: torch.Tensor) -> float | None:
+    """Returns the mean of a loss function for the best constant output; None where that is not known.
+
+    Args:
+        name: Of the function in `torch.nn.functional`. options: it was called with. y: the targets.
+    """
+    if name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
+        counts = torch.bincount(y[(y != options.get("ignore_index", -100)) & (y >= 0)]).double()
+        shares = counts / counts.sum()
+        return float(-(shares * shares.clamp_min(1e-30).log()).sum())
+    if name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        p = y.double().mean(0).clamp(1e-12, 1 - 1e-12)
+        return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
+    if name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+        best = y.double().mean(0) if name == "mse_loss" else y.double().median(0).values
+        given = {key: value for key, value in options.items() if key in ("beta", "delta")}
+        return float(getattr(F, name)(best.expand_as(y), y.double(), **given))
+    return None

@@ -15,7 +15,7 @@ from thalweg.core import InputError, RunError
 from thalweg.doctor._diagnosis import Watch
 from thalweg.doctor._finder import Finder, Found
 from thalweg.doctor._record._joint import parts_of
-from thalweg.doctor._record._watch import SHARE
+from thalweg.doctor._record._timing import SHARE
 
 
 def watch_script(

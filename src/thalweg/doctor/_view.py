@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor._proof._forks import Fork, run_forks
 from thalweg.doctor._proof._replay import Change, Replay
 from thalweg.doctor._proof._score import FITTED, Kind, to_labels
 from thalweg.doctor._record._batch import Batch, Name, logits_of
-from thalweg.doctor._record._device import kept_random
 from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._record._state import State
-from thalweg.doctor._reference import Reference, reference
+from thalweg.doctor._reference import Reference, constant_loss, reference
 from thalweg.doctor._rows import Rows, keys_of, rows_of, shared_parts
 from thalweg.doctor._stretches import untrained
+from thalweg.doctor._trials import best_factor, gradient_norm, noise_scale
 
 #: batches of the evaluation on which a course is judged
 _HELD = 4
@@ -32,16 +31,10 @@ _HELD = 4
 _ROWS = 4096
 #: rows that are compared with those of an evaluation
 _KEYS = 200_000
-#: batches that the noise is measured on, and the parts into which their rows are divided at least
-_NOISE_BATCHES, _NOISE_PARTS = 32, 16
+#: batches that the noise is measured on
+_NOISE_BATCHES = 32
 #: steps over which a mean of the loss is taken, and the rise of that mean from its least with which a loop is broken
 _WINDOW, _BROKEN = 10, 2.0
-#: factors of a step at which the loss is measured: powers of 2; the last while it falls
-_LEAST_FACTOR, _FACTOR, _MOST_FACTOR = -10, 10, 40
-#: so many times as long is a step that the rounding of the weights swallows
-_LONGER = 2.0**20
-#: a difference of losses that rounding may make, in units of the last place
-_ROUNDING = 8
 
 
 class View:
@@ -266,30 +259,18 @@ class View:
 
     def null_loss(self) -> float | None:
         """Returns the loss of the best constant output, in the units of the loss; None where that is not known."""
-        call, mean = self.call, self._null_mean()
+        call, mean = self.call, self._null_mean
         if call is None or mean is None or call.unit is None:
             return None
         if self.replay.per_row:
             return mean * self._numbers_per_row
         return mean if call.options.get("reduction", "mean") == "mean" else None
 
+    @property
     def _null_mean(self) -> float | None:
-        """Returns the mean of the loss function for the best constant output; None where that is not known."""
-        y, call = self.targets, self.call
-        if y is None or call is None:
-            return None
-        if call.name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
-            counts = torch.bincount(y[(y != call.options.get("ignore_index", -100)) & (y >= 0)]).double()
-            shares = counts / counts.sum()
-            return float(-(shares * shares.clamp_min(1e-30).log()).sum())
-        if call.name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
-            p = y.double().mean(0).clamp(1e-12, 1 - 1e-12)
-            return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
-        if call.name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
-            best = y.double().mean(0) if call.name == "mse_loss" else y.double().median(0).values
-            options = {key: value for key, value in call.options.items() if key in ("beta", "delta")}
-            return float(getattr(F, call.name)(best.expand_as(y), y.double(), **options))
-        return None
+        """The mean of the loss function for the best constant output; None where that is not known."""
+        call, y = self.call, self.targets
+        return None if call is None or y is None else constant_loss(call.name, call.options, y)
 
     @property
     def _numbers_per_row(self) -> float:
@@ -324,7 +305,7 @@ class View:
         Where terms stand beside the loss function, it is the value of that alone.
         """
         beside = self.replay.factor is None
-        null, losses = (self._null_mean(), self.seen_losses) if beside else (self.null_loss(), self.losses)
+        null, losses = (self._null_mean, self.seen_losses) if beside else (self.null_loss(), self.losses)
         if len(losses) == 0:
             return math.inf
         end = float(np.median(losses[-max(3, len(losses) // 10) :]))
@@ -372,32 +353,15 @@ class View:
 
     @cached_property
     def noise_scale(self) -> float:
-        """Rows at which the noise of the gradient equals the gradient, at the start or halfway, where it is more.
-
-        NaN where it is not known.
-
-        Dropout and batch norm are as in evaluation.
-
-        References:
-            McCandlish, Kaplan, Amodei et al., An empirical model of large-batch training, 2018 (appendix A.1).
-        """
-        replay, batches = self.replay, self.training[:_NOISE_BATCHES]
-        if not replay.knows_function or not batches or not all(batch.divisible for batch in batches):
-            return math.nan
-        size = max(1, min(len(batches[0]), sum(map(len, batches)) // _NOISE_PARTS))
-        places = [(batch, k) for batch in batches for k in range(0, len(batch) - size + 1, size)]
-        parts = [batch.take(slice(k, k + size)) for batch, k in places[: 4 * _NOISE_PARTS]]
-        if len(parts) < 4 or (replay.call is not None and replay.call.head is None and not parts[0].own):
-            return math.nan
+        """Rows at which the noise of the gradient equals the gradient, at the start or halfway, where it is more."""
         states = self.recording.states
-        found = [self._noise_at(states[k], parts, size) for k in {0, len(states) // 2}]
-        return max((each for each in found if not math.isnan(each)), default=math.nan)
+        return noise_scale(self.replay, [states[k] for k in {0, len(states) // 2}], self.training[:_NOISE_BATCHES])
 
     @cached_property
     def step_factors(self) -> list[float]:
         """For some recent passes: by what its own step must be multiplied for the least loss on its batch.
 
-        Steps of the copy at the last state. As in `_best_factor`.
+        As in `best_factor`, at the last state.
         """
         return self._factors(self.recording.states[-1], self.training[-8:])
 
@@ -427,16 +391,8 @@ class View:
 
     @cached_property
     def gradient_norm(self) -> float:
-        """2-norm of the gradient in the end, mean over some batches before the norm is taken; NaN where not known."""
-        batches = self.training[-16:]
-        if not self.replay.knows_loss or not batches:
-            return math.nan
-        model, _ = self.replay.copies(self.recording.states[-1])
-        model.train(self.passes[-1].training)
-        with kept_random():
-            for batch in batches:
-                (self.replay.loss_of(model, batch) * (self.replay.step_scale / len(batches))).backward()
-        return math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
+        """2-norm of the gradient in the end, of the mean over some batches; NaN where that is not known."""
+        return gradient_norm(self.replay, self.recording.states[-1], self.training[-16:])
 
     def course(self, change: Change, state: State, steps: int, *, judged: bool = False) -> Fork:
         """Returns what becomes of one copy of the loop from a state on, by the loss function alone, in its own units.
@@ -465,48 +421,12 @@ class View:
         return Change(rates=lambda step: rates)
 
     def _factors(self, state: State, batches: Sequence[Batch], judges: Sequence[Batch] | None = None) -> list[float]:
-        # a schedule may have ended: the state after the last step holds the rate of one that never came
+        known = self.replay.knows_loss and not self.replay.needs_closure
         rates = self.recording.rates[min(state.step, self.recording.num_steps - 1)]
-        if (
-            not self.replay.knows_loss
-            or self.replay.needs_closure
-            or not any(rates)
-            or not all(t.isfinite().all() for t in _floats(state.model))
-        ):
+        if not known or not any(rates) or not all(t.isfinite().all() for t in _floats(state.model)):
             return []
-        return [self._factor(state, each, judge, rates) for each, judge in zip(batches, judges or batches, strict=True)]
-
-    def _factor(self, state: State, batch: Batch, judge: Batch, rates: Sequence[float]) -> float:
-        """Returns the factor of the step that a batch asks for with which the loss of another, or its own, is least."""
-
-        def loss_of(batch: Batch) -> torch.Tensor:
-            state.random.restore()  # the same units are dropped each time
-            return self.replay.loss_of(model, batch)
-
-        def after(factor: float) -> float:
-            with torch.no_grad():
-                for p, b, u in zip(model.parameters(), before, steps, strict=True):
-                    p.copy_(b + factor * u)
-                try:
-                    loss = float(loss_of(judge))
-                except RuntimeError:  # a loss may refuse what is not finite
-                    return math.inf
-                return loss if math.isfinite(loss) else math.inf
-
-        with kept_random():
-            for longer in (1.0, _LONGER):
-                model, optimizer = self.replay.copies(state)
-                for group, rate in zip(optimizer.param_groups, rates, strict=False):
-                    group["lr"] = longer * rate
-                model.train(self.passes[-1].training)
-                before = [p.detach().clone() for p in model.parameters()]
-                first = loss_of(batch)
-                (first * self.replay.step_scale).backward()
-                optimizer.step()
-                steps = [p.detach() - b for p, b in zip(model.parameters(), before, strict=True)]
-                if any(bool(u.any()) for u in steps):
-                    break
-            return longer * _best_factor(after, torch.finfo(first.dtype).eps)
+        pairs = zip(batches, judges or batches, strict=True)
+        return [best_factor(self.replay, state, batch, judge) for batch, judge in pairs]
 
     def outputs(self, batches: Sequence[Batch]) -> torch.Tensor | None:
         """Returns what the model, as the loop left it, answers to some batches in evaluation mode; or None."""
@@ -517,52 +437,6 @@ class View:
         if self.call is not None and not self.call.own:
             found = [each if each is None else apply_head(each, self.call, shaping=True) for each in found]
         return None if any(each is None for each in found) else torch.cat([each for each in found if each is not None])
-
-    def _noise_at(self, state: State, parts: Sequence[Batch], size: int) -> float:
-        """Returns the noise over the squared gradient of one row, from the gradients of parts of so many rows."""
-        model, _ = self.replay.copies(state)
-        model.eval()
-        params = [p for p in model.parameters() if p.requires_grad]
-        total, squares = [torch.zeros_like(p) for p in params], 0.0
-        for part in parts:
-            grads = torch.autograd.grad(self.replay.loss_of(model, part), params, allow_unused=True)
-            for sums, grad in zip(total, grads, strict=True):
-                if grad is not None:
-                    sums += grad
-                    squares += float(grad.square().sum())
-        num = len(parts)
-        small, large = squares / num, sum(float(sums.square().sum()) for sums in total) / num**2
-        if not small > 0:
-            return math.nan
-        noise, signal = (small - large) * size / (1 - 1 / num), (num * large - small) / (num - 1)
-        return noise / signal if signal > 0 else math.inf
-
-
-def _best_factor(after: Callable[[float], float], eps: float) -> float:
-    """Returns the factor of a step, a power of 2, after which the loss is least.
-
-    Where none lowers it by more than rounding may, it is the longest that does not raise it; 1 where none does that.
-
-    Args:
-        after: The loss after a step that is multiplied by a factor. eps: relative rounding of a loss.
-    """
-    start = after(0.0)
-    rounding = _ROUNDING * eps * abs(start)
-    losses = {2.0**k: after(2.0**k) for k in range(_LEAST_FACTOR, _FACTOR + 1)}
-    last = 2.0**_FACTOR
-    while last < 2.0**_MOST_FACTOR:
-        flat = all(abs(each - start) <= rounding for each in losses.values())
-        if not flat and (losses[last] > min(losses.values()) or losses[last] == losses[last / 2]):
-            break
-        last *= 2
-        losses[last] = after(last)
-    least = min(losses.values())
-    if least < start - rounding:
-        return min(factor for factor, loss in losses.items() if loss <= least + rounding)
-    harmless = [factor for factor, loss in losses.items() if loss <= start + rounding]
-    if len(harmless) == len(losses):
-        return 1.0
-    return max(harmless, default=2.0**_LEAST_FACTOR)
 
 
 def _of_numbers(rows: Rows | None) -> Rows | None:

@@ -1,10 +1,11 @@
-"""Causes in what hidden layers are given."""
+"""Causes in what hidden layers are given, and in what lies between them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ _STEEPER = 100.0
 _FEWEST, _ROWS, _SAME = 64, 512, 0.1
 #: share of its mean up to which the standard deviation of a unit is rounding
 _ROUNDED = 1e-6
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,3 +141,55 @@ def steepest(x: np.ndarray, rounds: int = 30) -> float:
         size = float(np.linalg.norm(v))
         v /= max(size, 1e-300)
     return max(size, 1e-300)
+
+
+@cause("no_activation", "no activation between layers")
+def _no_activation(view: View) -> Finding | None:
+    layers = view.layers(0)
+    linear = [each for each in layers if each.kind == "Linear"]
+    # a layer that is narrower than both its neighbours passes on less than they could: one of low rank is meant
+    sizes = {name: part.weight.shape for name, part in view.recording.model.named_modules() if _is_linear(part)}
+    chained = [
+        each
+        for each in linear
+        for other in linear
+        if each.follows == other.name
+        and not (other.name in sizes and each.name in sizes and _narrows(sizes[other.name], sizes[each.name]))
+    ]
+    if not chained:
+        return None
+    every = len(chained) == len(linear) - 1
+    pairs = ", ".join(f"{each.follows} -> {each.name}" for each in chained)
+    return Finding(
+        cause="no_activation",
+        says="Linear layers follow one another without an activation: together they are one linear layer.",
+        weight=0.95 if every else 0.7,
+        evidence=[f"Given on as they are: {pairs}."],
+        remedies=[
+            Remedy(
+                says="Put a ReLU between them.",
+                change=Change(model=_insert_relu([each.name for each in chained])),
+                before="nn.Linear(...), nn.Linear(...)",
+                after="nn.Linear(...), nn.ReLU(), nn.Linear(...)",
+            )
+        ],
+    )
+
+
+def _is_linear(part: nn.Module) -> TypeGuard[nn.Linear]:
+    return isinstance(part, nn.Linear)
+
+
+def _narrows(below: Shape, above: Shape) -> bool:
+    """Whether what one layer gives the next is narrower than what comes in and what goes out."""
+    return below[0] < min(below[1], above[0])
+
+
+def _insert_relu(names: list[str]) -> ModelChange:
+    def change(model: nn.Module, given: object) -> None:
+        for name in names:
+            parent, _, last = name.rpartition(".")
+            owner = model.get_submodule(parent)
+            setattr(owner, last, nn.Sequential(nn.ReLU(), getattr(owner, last)))
+
+    return change

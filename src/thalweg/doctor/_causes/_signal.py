@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from thalweg.doctor._causes._tuning import is_adapter
+from thalweg.doctor._causes._trained import is_adapter
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, ModelChange
 from thalweg.doctor._record._activations import KINDS, ActivationCalls
@@ -38,6 +38,8 @@ _APART = 1e3
 _AGAIN = 10.0
 #: layers from which a network is deep, and growth of the signal from the first to the last one
 _DEEP, _GROWN = 4, 50.0
+#: or this growth, where the first loss is so many times that of the best constant answer
+_SOME, _OFF = 5.0, 2.0
 
 
 @cause("zero_initialisation", "weights that all begin alike")
@@ -184,8 +186,9 @@ def _exploding_signals(view: View) -> Finding | None:
     layers = _weighted(view)
     if len(layers) < _DEEP or not layers[0].rms_out > 0:
         return None
-    growth = _growth(view)
-    if not growth > _GROWN:
+    growth, null = _growth(view), view.null_loss()
+    off = null is not None and len(view.losses) > 0 and view.losses[0] > _OFF * null
+    if not growth > (_SOME if off else _GROWN):
         return None
     largest = _largest(layers)
     each = growth ** (1 / max(1, layers.index(largest)))
@@ -193,7 +196,11 @@ def _exploding_signals(view: View) -> Finding | None:
         cause="exploding_signals",
         says=f"Signals grow {each:.1f} times at every layer, {growth:.2g} times in all, before the first step.",
         weight=0.9,
-        evidence=[f"RMS {layers[0].rms_out:.2g} after {layers[0].name}, {largest.rms_out:.2g} after {largest.name}."],
+        evidence=[
+            f"RMS {layers[0].rms_out:.2g} after {layers[0].name}, {largest.rms_out:.2g} after {largest.name}.",
+            f"The first loss is {view.losses[0]:.3g}"
+            + ("." if null is None else f"; a constant answer has {null:.3g}."),
+        ],
         remedies=[
             Remedy(
                 says="Use He initialisation, or normalise between layers.",

@@ -1,4 +1,4 @@
-"""Causes in fine-tuning: weights that were trained before, parts that get no gradient, gradients of several passes."""
+"""Causes in fine-tuning: weights that were trained before, gradients of several passes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import math
 
 import numpy as np
 import torch
-from torch import nn
 
+from thalweg.doctor._causes._trained import trained_before
 from thalweg.doctor._finding import Finding, Remedy, cause
-from thalweg.doctor._proof._replay import Change, Criterion, ModelChange
+from thalweg.doctor._proof._replay import Change, Criterion
 from thalweg.doctor._view import View
 
-#: matrices of which the spectrum is looked at, and the largest singular value over that of drawn numbers
-_SIDE, _BEYOND = 16, 1.25
 #: share by which weights that were trained before moved, and by which one of the first steps changed them
 _MOVED, _LEAP = 0.5, 0.05
 #: share of the loss of the best constant answer below which a model that begins there knows something
@@ -29,8 +27,7 @@ def _pretrained_weights_forgotten(view: View) -> Finding | None:
     recording = view.recording
     before, after = recording.states[0].model, recording.states[-1].model
     trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]}
-    named = recording.model.named_parameters()
-    own = {name: p for name, p in named if id(p) in trained and name not in recording.frozen}
+    own = {name: p for name, p in recording.params.items() if id(p) in trained and name not in recording.frozen}
     null = view.null_loss()
     knows = null is not None and len(view.losses) > 0 and view.losses[0] < _KNOWS * null
     drawn = set() if knows else set(own) - set(trained_before(before))
@@ -66,66 +63,6 @@ def _pretrained_weights_forgotten(view: View) -> Finding | None:
             Remedy(says=f"Try lr={f * lr:g}.", change=Change(rate=f), before=f"lr={lr:g}", after=f"lr={f * lr:g}")
             for f in (0.1, 0.01)
         ],
-    )
-
-
-@cause("parameters_without_gradient", "parameters that get no gradient")
-def _parameters_without_gradient(view: View) -> Finding | None:
-    recording, probes = view.recording, view.recording.probes
-    trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]}
-    own = {
-        name: p
-        for name, p in recording.model.named_parameters()
-        if id(p) in trained and p.ndim > 1 and (name not in recording.frozen or is_adapter(name))
-    }
-    got = {p.name for probe in probes for p in probe.params if p.gradient}
-    without = [name for name, p in own.items() if name not in got]
-    if len(probes) < 2 or not without or not np.isfinite(view.losses).all():
-        return None
-    if all(any(len(each.still) == each.units > 0 for each in probe.layers) for probe in probes):
-        return None  # a layer whose units are all dead passes nothing on: it is told as that
-    start = recording.states[0].model
-    zero = [name for name in without if not bool(start[name].any())]
-    frozen = [name for name in without if name in recording.frozen]
-    adapters = [name for name in without if is_adapter(name)]
-    what = "Adapters get" if adapters else "Parameters get"
-    evidence = [
-        f"{len(without)} of {len(own)} matrices of the optimizer, at all {len(probes)} steps that were measured."
-    ]
-    remedies = []
-    if zero:
-        evidence.append(f"{len(zero)} of them hold zeros only, so that what stands before and after them gets nothing.")
-        remedies.append(
-            Remedy(
-                says="Draw the first matrix of each adapter; begin only the second at zero.",
-                change=Change(model=_drawn(zero[:1] if len(zero) == 1 else zero[::2])),
-                before="nn.init.zeros_(adapter.a)",
-                after="nn.init.kaiming_uniform_(adapter.a)",
-            )
-        )
-    elif frozen:
-        evidence.append(f"{len(frozen)} of them have requires_grad=False.")
-        remedies.append(
-            Remedy(
-                says="Let them be trained.",
-                change=Change(model=_unfrozen(frozen)),
-                before="p.requires_grad = False",
-                after="p.requires_grad = True",
-            )
-        )
-    else:
-        remedies.append(
-            Remedy(
-                says="Look for a detach(), a no_grad() or a branch that is never taken on their way to the loss.",
-                change=Change(),
-            )
-        )
-    return Finding(
-        cause="parameters_without_gradient",
-        says=f"{what} no gradient: {', '.join(without[:3])}{' and others' if len(without) > 3 else ''} never train.",
-        weight=0.93,
-        evidence=evidence,
-        remedies=remedies,
     )
 
 
@@ -180,53 +117,6 @@ def _running(values: np.ndarray, num: int = 5) -> np.ndarray:
     return np.convolve(values, np.full(min(num, len(values)), 1 / min(num, len(values))), "valid")
 
 
-def is_adapter(name: str) -> bool:
-    """Whether a parameter is called as those of adapters are."""
-    return any(word in name.lower() for word in ("lora", "adapter"))
-
-
-def trained_before(values: dict[str, torch.Tensor]) -> list[str]:
-    """Returns the names of matrices that no common way of drawing gives.
-
-    Of (m, n) independent numbers of variance s^2, the largest singular value is near s (sqrt(m) + sqrt(n)); training
-    adds directions beyond it.
-
-    References:
-        Marchenko and Pastur, Distribution of eigenvalues for some sets of random matrices, 1967.
-        Martin and Mahoney, Implicit self-regularization in deep neural networks, 2021.
-    """
-    found = []
-    for name, value in values.items():
-        if not value.is_floating_point() or value.ndim < 2:
-            continue
-        flat = value.detach().float().flatten(1)
-        if min(flat.shape) < _SIDE or not bool(flat.isfinite().all()):
-            continue
-        spread = float(flat.std())
-        largest = float(torch.linalg.matrix_norm(flat, 2))
-        if spread > 0 and largest > _BEYOND * spread * (flat.shape[0] ** 0.5 + flat.shape[1] ** 0.5):
-            found.append(name)
-    return found
-
-
 def _per_target(view: View, mean: float, ignored: int) -> Criterion:
     criterion = view.replay.criterion()
     return lambda output, target: criterion(output, target) * ((target != ignored).sum() / mean)
-
-
-def _drawn(names: list[str]) -> ModelChange:
-    def change(model: nn.Module, given: object) -> None:
-        params = dict(model.named_parameters())
-        for name in names:
-            nn.init.kaiming_uniform_(params[name], a=math.sqrt(5))
-
-    return change
-
-
-def _unfrozen(names: list[str]) -> ModelChange:
-    def change(model: nn.Module, given: object) -> None:
-        params = dict(model.named_parameters())
-        for name in names:
-            params[name].requires_grad_(True)
-
-    return change

@@ -67,6 +67,17 @@ class Change:
 UNCHANGED = Change()
 
 
+def setting(name: str, value: object) -> OptimizerChange:
+    """Returns the change that gives a setting of the optimizer one value in all of its groups."""
+
+    def change(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+        for group in optimizer.param_groups:
+            group[name] = value
+        return optimizer
+
+    return change
+
+
 class Replay:
     """Copies of a recorded loop.
 
@@ -312,11 +323,14 @@ class Replay:
             change.model(model, batches[0])
         if change.optimizer is not None:
             optimizer = change.optimizer(optimizer, model)
-        model.train(self._training() if change.training is None else change.training)
+        model.train(self.training if change.training is None else change.training)
         return model, optimizer, batches
 
-    def _training(self) -> bool:
-        return next(iter(self.recording.passes)).training
+    @property
+    def training(self) -> bool:
+        """Whether the model was in training mode at the last pass."""
+        *_, last = self.recording.passes
+        return last.training
 
     def step(
         self,

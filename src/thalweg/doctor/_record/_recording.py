@@ -256,6 +256,7 @@ class Recording:
         loss_autocast: Whether it was at work where the loss was computed.
         mean_over: Where the loss is none of torch's: shapes of the model's output, and of what the loss is a mean over.
         elsewhere: Ids of parameters that other optimizers train.
+        params: Of the model, by name, at first: it may be given other parts when the loop is over.
         frozen: Names of parameters that needed no gradient at first.
         outside: Parameters of modules that the loop calls beside the model, each with the class of its module.
         norms: Layers of frozen batch norm in training mode that the loop calls beside the model, by id, each with a
@@ -282,6 +283,7 @@ class Recording:
     loss_autocast: bool = False
     mean_over: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     elsewhere: set[int] = field(default_factory=set)
+    params: dict[str, nn.Parameter] = field(default_factory=dict)
     frozen: frozenset[str] = frozenset()
     outside: list[tuple[str, nn.Parameter]] = field(default_factory=list)
     norms: dict[int, tuple[nn.Module, nn.Module]] = field(default_factory=dict)
@@ -293,6 +295,16 @@ class Recording:
     def num_steps(self) -> int:
         """Steps that the optimizer made."""
         return len(self.rates)
+
+    def note(self, line: str) -> None:
+        """Adds to the notes."""
+        if line not in self.notes:
+            self.notes.append(line)
+
+    def refuse(self, reason: str) -> None:
+        """Adds to the reasons why it cannot be replayed."""
+        if reason not in self.unsupported:
+            self.unsupported.append(reason)
 
 
 def versions_of(tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:

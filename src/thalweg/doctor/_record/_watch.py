@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import itertools
-import statistics
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +15,6 @@ from typing import Any, NamedTuple, Self
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from thalweg.core import InputError, RunError, check_number
@@ -26,42 +22,23 @@ from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
 from thalweg.doctor._record._byhand import ByHand
 from thalweg.doctor._record._calls import after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
-from thalweg.doctor._record._head import head_between, last_operations, loss_in_graph, mean_over
+from thalweg.doctor._record._head import mean_over
 from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._layers import LayerProbe, gradient_norms
-from thalweg.doctor._record._losses import LOSSES, SeenCall, unit_of
+from thalweg.doctor._record._losses import LOSSES, SeenCall
+from thalweg.doctor._record._outside import Outside
+from thalweg.doctor._record._pass_loss import PassLoss, part_of
 from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
 from thalweg.doctor._record._state import state_of
+from thalweg.doctor._record._timing import SHARE, Timing
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
-#: share of the time that statistics may take, and of that the part for copies of the state
-SHARE, _COPIES = 0.01, 1 / 3
 #: copies of the state that are kept beside the first one
 _STATES = 4
-#: steps from which a statistic is taken at this share of those that were made, at most; and where no share of
-#: the time is given
-_OFTEN, _STEADY = 64, 8
-
 #: steps after which a loop shows what its losses are of, and which modules it calls
 _SURE, _LOOKED = 8, 2
 
 _active: list[Recorder] = []
-
-
-class Pace:
-    """Seconds of a step: the median of the last ones, as the first of a process are slow."""
-
-    def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=15)
-
-    def add(self, seconds: float) -> None:
-        """Notes a step."""
-        self._last.append(seconds)
-
-    @property
-    def seconds(self) -> float:
-        """The median; 0 where no step was noted."""
-        return statistics.median(self._last) if self._last else 0.0
 
 
 class Recorder:
@@ -98,11 +75,8 @@ class Recorder:
         if share is not None:
             check_number("share", share, above=0, most=1)
         self.recording = Recording(model=model, optimizer=optimizer, criterion=criterion, passes=Passes(memory))
-        self._model, self._optimizer, self._share = model, optimizer, share
+        self._model, self._optimizer, self._timing = model, optimizer, Timing(share)
         self._probe: LayerProbe | None = None
-        self._next_probe, self._step_begun = 0, 0.0
-        self._plain, self._probed = Pace(), Pace()
-        self._next_state, self._copied = 0, 0.0
         self._draws: bool | None = None
         self._random: RandomState | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -110,20 +84,17 @@ class Recorder:
         self._answer: Any = None  # the whole of it
         self._alone = False  # whether all that backward is called on in the loop comes from the model
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
-        self._calls: list[_Called] = []  # losses since the model was called
-        self._whole: tuple[torch.Tensor, Any] | None = None  # of the user's own criterion: value and target
-        self._call: LossCall | None = None
         self._by_hand = ByHand(self._note_target)
+        self._losses = PassLoss(self.recording, self._by_hand)
         if criterion is not None:
             self._by_hand.end()
-        self._place = 0  # of that among the losses of its pass
         self._step_loss: torch.Tensor | None = None
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
         self._going_back = False  # whether backward is at work
         self._followed = False  # whether another optimizer has made a step with the same parameters
         self._passes = 0
-        self._modules = {id(part) for part in model.modules()}
+        self._outside = contextlib.ExitStack()
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -136,9 +107,7 @@ class Recorder:
         first, *_, last = [*parts_of(model)] * 2
         undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
         undo.callback(last.register_forward_hook(self._after_forward).remove)
-        self._look_outside = undo.enter_context(contextlib.ExitStack())
-        self._look_outside.callback(setattr, nn.Module, "_call_impl", nn.Module._call_impl)
-        nn.Module._call_impl = self._seen_modules(nn.Module._call_impl)  # torch.compile warns of hooks on all modules
+        undo.enter_context(self._outside).enter_context(Outside(self.recording))
         undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
         undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
         undo.callback(register_optimizer_step_pre_hook(self._seen_step).remove)
@@ -168,8 +137,8 @@ class Recorder:
 
     def _forget(self) -> None:
         """Lets go of what the last call of the model brought."""
-        self._output = self._answer = self._whole = None
-        self._calls = []
+        self._output = self._answer = None
+        self._losses.forget()
 
     def _patch(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         own = name in vars(owner)
@@ -178,28 +147,6 @@ class Recorder:
         self._undo.callback(lambda: setattr(owner, name, old) if own else delattr(owner, name))
 
     # ---- the model
-
-    def _seen_modules(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if id(module) not in self._modules and torch.is_grad_enabled():
-                self._note_outside(module)
-            return call(module, *args, **kwargs)
-
-        return called
-
-    def _note_outside(self, module: nn.Module) -> None:
-        """Notes the parameters of a module that is called in the first steps and is no part of the model."""
-        recording = self.recording
-        is_norm = isinstance(module, _BatchNorm) and module.training and module.running_mean is not None
-        if is_norm and not any(p.requires_grad for p in module.parameters()):
-            recording.norms.setdefault(id(module), (module, copy.deepcopy(module)))
-        own = {id(p) for p in self._model.parameters()}
-        known = {id(p) for _, p in recording.outside}
-        recording.outside += [
-            (type(module).__name__, p)
-            for p in module.parameters(recurse=False)
-            if p.requires_grad and id(p) not in own and id(p) not in known
-        ]
 
     def gave(self, args: tuple[Any, ...]) -> bool:
         """Whether arguments are what the model answered last, and nothing else."""
@@ -239,12 +186,13 @@ class Recorder:
             self._probe = None
         if recording.num_steps == 0:
             self._note_autocast()
-            recording.frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
+            recording.params = dict(model.named_parameters())
+            recording.frozen = frozenset(name for name, p in recording.params.items() if not p.requires_grad)
         if self._passes == 0:
-            self._step_begun = time.perf_counter()
-        if self._probe is None and recording.num_steps >= self._next_probe:
+            self._timing.begin()
+        if self._probe is None and recording.num_steps >= self._timing.next_probe:
             self._probe = LayerProbe(model, part)
-        if recording.num_steps >= self._next_state:
+        if recording.num_steps >= self._timing.next_copy:
             self._copy_state()
 
     def _note_autocast(self) -> None:
@@ -253,12 +201,11 @@ class Recorder:
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         inside, self._inside, own = self._inside or [], None, own_loss(output)
-        self._output, self._answer, self._whole = logits_of(output), output, None
-        if self._calls:
-            self._calls = []
+        self._output, self._answer = logits_of(output), output
+        self._losses.forget()
         if self._output is None and inside and own is not None:
             self._output = own
-            _once(self.recording.unsupported, "the model answers with its loss alone, so that forks have no score")
+            self.recording.refuse("the model answers with its loss alone, so that forks have no score")
         if torch.is_grad_enabled():
             if self._draws is None and self._random is not None:
                 self._draws = self._random.moved
@@ -293,86 +240,21 @@ class Recorder:
         return value
 
     def _note_own_loss(self, own: torch.Tensor, inside: list[SeenCall]) -> None:
-        output = self._output
-        assert output is not None
-        if len(inside) > 1:
-            inside = [each for each in inside if head_between(each.input, output) is not None] or inside
-        call, unit, options = inside[-1], None, None
-        if len(inside) == 1 and (self._call is None or self._probe is not None):  # rarely, as it waits for the device
-            unit, options = unit_of(own, call)
-        self._note_loss(call._replace(value=own), options, own=True, unit=unit)
+        assert self._output is not None
+        if own.requires_grad:
+            self._losses.add_own(own, inside, self._output, look=self._probe is not None)
+        elif self._evaluating:
+            self._note_target(own, part_of(inside, self._output).target)
 
-    def _note_loss(self, call: SeenCall, options: dict[str, Any] | None = None, **more: Any) -> None:
-        if not call.value.requires_grad:
-            if self._evaluating:
-                self._note_target(call.value, call.target)
-            return
-        look = self._call is None or self._probe is not None  # rarely, as it takes a microsecond
-        autocast = torch.is_autocast_enabled(call.input.device.type) if look else self.recording.loss_autocast
-        self._calls.append(_Called(call, options, more, autocast))
-
-    def _loss_of_pass(self, loss: torch.Tensor) -> tuple[torch.Tensor, Any, LossCall | None] | None:
-        """Returns value, target and call of the loss function.
-
-        Of several in a pass it is the one that backward is called on; else the first that was given the model's output.
-        """
-        calls, output = self._calls, self._output
-        assert output is not None
-        whole = self._whole
-        if self._by_hand.tape is not None:
-            return self._by_hand_loss(loss)
-        if not calls:
-            seen = loss_in_graph(loss, output)
-            if seen is not None and whole is None:
-                self._by_hand.end()
-                self._call = seen[0]
-                return loss, seen[1], seen[0]
-            return self._by_hand_loss(loss) if whole is None else (*whole, None)
-        look, place = self._call is None or self._probe is not None, self._place
-        if not look and whole is None and len(calls) == 1 and place == 0 and calls[0].is_like(self._call):
-            return calls[0].call.value, calls[0].call.target, self._call
-        same = next((k for k, each in enumerate(calls) if each.call.value is loss), None)
-        if same is not None:
-            place = same
-        elif look:
-            fits = (k for k, each in enumerate(calls) if head_between(each.call.input, output) is not None)
-            place = next(fits, len(calls) - 1)
-        chosen = calls[min(place, len(calls) - 1)]
-        call = chosen.call
-        if look or place != self._place or not chosen.is_like(self._call):
-            self._place = place
-            self._call = LossCall(
-                name=call.name,
-                options=call.options if chosen.options is None else chosen.options,
-                head=head_between(call.input, output),
-                inner=last_operations(output),
-                shape=tuple(call.input.shape),
-                dtype=call.input.dtype,
-                **chosen.more,
-            )
-            self.recording.loss_autocast = chosen.autocast
-        return (call.value, call.target, self._call) if whole is None else (*whole, self._call)
-
-    def _by_hand_loss(self, loss: torch.Tensor) -> tuple[torch.Tensor, Any, LossCall | None] | None:
-        """Returns value, target and function of torch of a loss that the loop computes itself."""
-        seen = self._by_hand.loss_of(loss)
-        if self._by_hand.reason is not None:
-            _once(self.recording.unsupported, f"{self._by_hand.reason}, and tw.watch was given no criterion")
-        if seen is not None:
-            self._call, self.recording.loss_autocast = seen.call, self._by_hand.autocast
-        return seen
-
-    def _note_strayed(self) -> None:
-        """Forgets what was known of a loss by hand, as it is another one now."""
-        self._by_hand.end()
-        self._call = None
-        for each in self.recording.passes:
-            each.call = None
-        _once(self.recording.unsupported, "the loss that it computes by hand is not the same function in every pass")
+    def _note_loss(self, call: SeenCall) -> None:
+        if call.value.requires_grad:
+            self._losses.add(call, look=self._probe is not None)
+        elif self._evaluating:
+            self._note_target(call.value, call.target)
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
-            self._whole = value, args[1]
+            self._losses.whole = value, args[1]
 
     def _note_evaluation(self) -> None:
         args, kwargs = self._given
@@ -404,7 +286,7 @@ class Recorder:
         ends = itertools.accumulate(len(each.args[0]) for each in parts[:-1])
         targets = [target] if len(parts) == 1 else torch.tensor_split(target, list(ends))
         seen[-len(parts) :] = [
-            replace(each, target=y, call=self._call, versions=versions_of(tensors_of(each.args, each.kwargs, y)))
+            replace(each, target=y, call=self._losses.call, versions=versions_of(tensors_of(each.args, each.kwargs, y)))
             for each, y in zip(parts, targets, strict=True)
         ]
 
@@ -423,12 +305,13 @@ class Recorder:
             self._by_hand.leave()
             if self._output is None or not self._has_gradient():  # of something else
                 if self._retained:
-                    _once(self.recording.unsupported, "backward is called several times on what the model answered")
+                    self.recording.refuse("backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
                 return
             kept = self._holds_gradients()
             recording, loss = self.recording, tensor.detach()
-            value, target, call = self._loss_of_pass(tensor) or (None, None, None)
+            look = self._probe is not None
+            value, target, call = self._losses.chosen(tensor, self._output, look=look) or (None, None, None)
             if self._probe is not None and call is None:
                 recording.mean_over = tuple(self._output.shape), mean_over(tensor)
             made, rows = None, 1
@@ -443,12 +326,11 @@ class Recorder:
             else:
                 weight, reached = self._looked_through(backward, tensor, value, args, kwargs)
                 if not reached:  # the loss of another model
-                    self._calls, self._whole, self._strangers = [], None, True
+                    self._losses.forget()
+                    self._strangers = True
                     return
-                if self._by_hand.strayed:
-                    self._note_strayed()
-                    if made is not None:
-                        made.call = None
+                if self._losses.has_strayed() and made is not None:
+                    made.call = None
                 if made is not None:
                     made.weight = weight if weight is None or rows == 1 else weight / rows
                 self._alone = recording.num_steps >= _SURE and not self._strangers
@@ -519,7 +401,7 @@ class Recorder:
 
     def _seen_scaling(self, scale: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args[0].is_enabled():
-            _once(self.recording.unsupported, "a GradScaler changes the gradients between backward and the step")
+            self.recording.refuse("a GradScaler changes the gradients between backward and the step")
         return scale(*args, **kwargs)
 
     def _seen_zeroing(self, zero: Callable[..., None]) -> Callable[..., None]:
@@ -542,10 +424,10 @@ class Recorder:
         recording.elsewhere |= theirs
         if own & theirs:
             self._followed = True
-            _once(recording.notes, "Only the first optimizer was watched: another one trains the same model")
+            recording.note("Only the first optimizer was watched: another one trains the same model")
         elif theirs:
             name = type(self._model).__name__
-            _once(recording.notes, f"Only {name} was watched: another optimizer of the loop trains something else")
+            recording.note(f"Only {name} was watched: another optimizer of the loop trains something else")
 
     def _seen_clip(self, name: str, clip: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.recording.events += b"c"
@@ -561,7 +443,7 @@ class Recorder:
             if calls == 1:
                 self.note_step(optimizer)
             else:
-                _once(self.recording.unsupported, "the optimizer calls a closure several times a step")
+                self.recording.refuse("the optimizer calls a closure several times a step")
 
         return after_closure(args, kwargs, noted)
 
@@ -570,9 +452,9 @@ class Recorder:
         recording = self.recording
         self._by_hand.leave()
         if recording.num_steps == _LOOKED:
-            self._look_outside.close()
+            self._outside.close()
         if self._followed:
-            _once(recording.unsupported, "several optimizers train its parameters in turn")
+            recording.refuse("several optimizers train its parameters in turn")
         recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
         recording.kept.append(self._kept)
         if self._step_loss is not None:
@@ -585,36 +467,19 @@ class Recorder:
         recording = self.recording
         recording.events += b"s"
         self._passes, self._kept, self._step_loss = 0, False, None
-        if self._probe is None:
-            self._plain.add(time.perf_counter() - self._step_begun)
-            return
-        step = recording.num_steps - 1
-        recording.probes.append(self._probe.finish(step, self._gradients))
-        self._probe = None
-        self._probed.add(time.perf_counter() - self._step_begun)
-        if step < _OFTEN:
-            self._next_probe = max(2 * step, 1)
-        else:
-            rest = self._steps_worth(1 - _COPIES, self._probed.seconds - self._plain.seconds)
-            self._next_probe = step + max(step // (_STEADY if self._share is None else _OFTEN), rest)
-
-    def _steps_worth(self, part: float, seconds: float) -> int:
-        """Returns the steps after which some seconds are a part of the share."""
-        if self._share is None or self._plain.seconds == 0:
-            return 0
-        return int(seconds / (part * self._share * self._plain.seconds))
+        step, probe, self._probe = recording.num_steps - 1, self._probe, None
+        if probe is not None:
+            recording.probes.append(probe.finish(step, self._gradients))
+        self._timing.end(step, probed=probe is not None)
 
     # ---- states
 
     def _copy_state(self) -> None:
         begun, recording = time.perf_counter(), self.recording
-        recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
+        recording.states.append(state_of(self._model, self._optimizer, recording.num_steps))
         if len(recording.states) > _STATES + 1:
             del recording.states[1]
-        now = time.perf_counter()
-        self._copied += now - begun
-        rest = self._steps_worth(_COPIES, self._copied)
-        self._next_state = max(recording.num_steps + 1, 2 * recording.num_steps, rest)
+        self._timing.copied(recording.num_steps, time.perf_counter() - begun)
 
 
 class Begun(NamedTuple):
@@ -624,19 +489,6 @@ class Begun(NamedTuple):
     kwargs: dict[str, Any]
     random: RandomState | None
     probe: LayerProbe | None
-
-
-class _Called(NamedTuple):
-    """A loss function that was called for a pass."""
-
-    call: SeenCall
-    options: dict[str, Any] | None
-    more: dict[str, Any]
-    autocast: bool
-
-    def is_like(self, known: LossCall | None) -> bool:
-        """Whether it is the same function, called by the model or not."""
-        return known is not None and known.name == self.call.name and known.own == ("own" in self.more)
 
 
 def _parts(seen: list[Pass], target: Any) -> list[Pass]:
@@ -658,8 +510,3 @@ def _parts(seen: list[Pass], target: Any) -> list[Pass]:
 def _mean(value: torch.Tensor) -> torch.Tensor:
     """Returns the value of a loss function, or the mean of those that it gave each row."""
     return value.detach() if value.ndim == 0 else value.detach().mean()
-
-
-def _once(lines: list[str], line: str) -> None:
-    if line not in lines:
-        lines.append(line)
