@@ -109,13 +109,42 @@ def constant_loss(name: str, options: Mapping[str, Any], y: torch.Tensor) -> flo
     """
     if name in ("cross_entropy", "nll_loss") and not y.is_floating_point():
         counts = torch.bincount(y[(y != options.get("ignore_index", -100)) & (y >= 0)]).double()
-        shares = counts / counts.sum()
-        return float(-(shares * shares.clamp_min(1e-30).log()).sum())
+        return _entropy(_smoothed(counts / counts.sum(), options))
     if name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
-        p = y.double().mean(0).clamp(1e-12, 1 - 1e-12)
-        return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
+        return _binary_entropy(y.double().mean(0))
     if name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
         best = y.double().mean(0) if name == "mse_loss" else y.double().median(0).values
         given = {key: value for key, value in options.items() if key in ("beta", "delta")}
         return float(getattr(F, name)(best.expand_as(y), y.double(), **given))
     return None
+
+
+def least_loss(name: str, options: Mapping[str, Any], y: torch.Tensor) -> float:
+    """Returns the mean of a loss function where every output is the target; 0 where that is not known.
+
+    Args:
+        name: Of the function in `torch.nn.functional`. options: it was called with. y: the targets.
+
+    Example:
+        >>> round(least_loss("binary_cross_entropy", {}, torch.full((4,), 0.5)), 4)
+        0.6931
+    """
+    if name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        return _binary_entropy(y.double())
+    if name == "cross_entropy" and options.get("label_smoothing") and not y.is_floating_point():
+        return _entropy(_smoothed(F.one_hot(y.max()).double(), options))
+    return 0.0
+
+
+def _smoothed(shares: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
+    smoothing = float(options.get("label_smoothing") or 0.0)
+    return (1 - smoothing) * shares + smoothing / len(shares)
+
+
+def _entropy(shares: torch.Tensor) -> float:
+    return float(-(shares * shares.clamp_min(1e-30).log()).sum())
+
+
+def _binary_entropy(p: torch.Tensor) -> float:
+    p = p.clamp(1e-12, 1 - 1e-12)
+    return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())

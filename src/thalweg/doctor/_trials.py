@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -20,6 +21,23 @@ _LONGER = 2.0**20
 _ROUNDING = 8
 #: parts into which the rows of batches are divided for their noise: at least, and at most
 _PARTS, _MOST_PARTS = 16, 64
+
+
+class Early(NamedTuple):
+    """The loss of the loop and of a changed copy after the first steps, each a mean over some of them.
+
+    Args:
+        steps: How many were made. own: loss of the loop. changed: of the copy. end: of the loop in the end.
+    """
+
+    steps: int
+    own: float
+    changed: float
+    end: float
+
+    def is_better(self, share: float) -> bool:
+        """Whether the copy has less than a share of the loss of the loop, then and in the end."""
+        return self.changed < share * self.own and self.changed < share * self.end
 
 
 def best_factor(replay: Replay, state: State, batch: Batch, judge: Batch) -> float:

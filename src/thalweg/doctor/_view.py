@@ -14,19 +14,19 @@ import torch
 from torch import nn
 
 from thalweg.doctor._proof._forks import Fork, run_forks
-from thalweg.doctor._proof._replay import Change, Replay
+from thalweg.doctor._proof._replay import UNCHANGED, Change, Replay
 from thalweg.doctor._proof._score import FITTED, Kind, to_labels
 from thalweg.doctor._record._batch import Batch, Name, logits_of
 from thalweg.doctor._record._head import SHAPING, apply_head
 from thalweg.doctor._record._recording import LayerStats, LossCall, ParamStats, Pass, Probe, Recording
 from thalweg.doctor._record._state import State
-from thalweg.doctor._reference import Reference, constant_loss, reference
+from thalweg.doctor._reference import Reference, constant_loss, least_loss, reference
 from thalweg.doctor._rows import Rows, keys_of, rows_of, shared_parts
 from thalweg.doctor._stretches import untrained
-from thalweg.doctor._trials import best_factor, gradient_norm, noise_scale
+from thalweg.doctor._trials import Early, best_factor, gradient_norm, noise_scale
 
-#: batches of the evaluation on which a course is judged
-_HELD = 4
+#: batches of the evaluation on which a course is judged, and steps of the first ones that a change is tried for
+_HELD, EARLY = 4, 120
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
 #: rows that are compared with those of an evaluation
@@ -259,24 +259,30 @@ class View:
 
     def null_loss(self) -> float | None:
         """Returns the loss of the best constant output, in the units of the loss; None where that is not known."""
-        call, mean = self.call, self._null_mean
-        if call is None or mean is None or call.unit is None:
-            return None
-        if self.replay.per_row:
-            return mean * self._numbers_per_row
-        return mean if call.options.get("reduction", "mean") == "mean" else None
+        mean, unit = self._null_mean, self._per_mean
+        return None if mean is None or unit is None or self.mixes_targets else unit * mean
 
-    @property
+    @cached_property
     def _null_mean(self) -> float | None:
         """The mean of the loss function for the best constant output; None where that is not known."""
         call, y = self.call, self.targets
         return None if call is None or y is None else constant_loss(call.name, call.options, y)
 
+    @cached_property
+    def _least_mean(self) -> float:
+        """The mean of the loss function where every answer is right."""
+        call, y = self.call, self.targets
+        return 0.0 if call is None or y is None else least_loss(call.name, call.options, y)
+
     @property
-    def _numbers_per_row(self) -> float:
-        """Numbers of the target of a row."""
-        y = self.targets
-        return 1.0 if y is None else y.numel() / len(y)
+    def _per_mean(self) -> float | None:
+        """Losses of the loop over the mean of the loss function; None where that is not known."""
+        call, y = self.call, self.targets
+        if call is None or call.unit is None:
+            return None
+        if self.replay.per_row:  # a sum over the numbers of each row
+            return 1.0 if y is None else y.numel() / len(y)
+        return 1.0 if call.options.get("reduction", "mean") == "mean" else None
 
     @cached_property
     def seen_losses(self) -> np.ndarray:
@@ -302,15 +308,25 @@ class View:
     def unlearnt(self) -> float:
         """Returns the loss in the end over that of the best constant answer (where unknown, the first loss).
 
-        Where terms stand beside the loss function, it is the value of that alone.
+        Where terms stand beside the loss function, it is the value of that alone. Where the least loss is not 0, as
+        that of targets between 0 and 1 is not, it is subtracted from both.
         """
         beside = self.replay.factor is None
-        null, losses = (self._null_mean, self.seen_losses) if beside else (self.null_loss(), self.losses)
+        losses = self.seen_losses if beside else self.losses
         if len(losses) == 0:
             return math.inf
-        end = float(np.median(losses[-max(3, len(losses) // 10) :]))
-        least = null if null is not None else float(losses[0])
-        return end / least if least > 0 else math.inf
+        unit, null = 1.0 if beside else self._per_mean, self._null_mean
+        end, first = float(np.median(losses[-max(3, len(losses) // 10) :])), float(losses[0])
+        if unit is None or null is None:
+            return end / first if first > 0 else math.inf
+        least = self._least_mean
+        return (end / unit - least) / (null - least) if null > least else math.inf
+
+    @property
+    def stays(self) -> str:
+        """`unlearnt` in words."""
+        beyond = ", beyond the least possible" if self._least_mean > 0 else ""
+        return f"{self.unlearnt():.0%} of that of a constant answer{beyond}"
 
     @cached_property
     def healthy(self) -> State:
@@ -378,12 +394,15 @@ class View:
 
     def update_ratio(self) -> float:
         """Returns the largest share by which one of the first steps changed the weights; median over matrices."""
+        matrices = {name for name, p in self.recording.params.items() if p.ndim > 1}  # biases begin at 0
         found = [
             float(np.median(ratios))
             for probe in self.recording.probes[:4]
             if (
                 ratios := [
-                    p.update / p.norm for p in probe.params if p.update is not None and p.norm > 0 and p.size > 64
+                    p.update / p.norm
+                    for p in probe.params
+                    if p.update is not None and p.norm > 0 and p.size > 64 and p.name in matrices
                 ]
             )
         ]
@@ -413,6 +432,30 @@ class View:
         found = run_forks(self.replay, state, [self.training], change, steps=steps, score=score if judged else None)[0]
         unit = self.replay.step_scale / self.replay.mean_scale
         return replace(found, losses=[unit * loss for loss in found.losses])
+
+    def early(self, change: Change, steps: int = EARLY) -> Early | None:
+        """Returns what a change from the start comes to in the first steps; None where the loop cannot be copied.
+
+        Args:
+            change: What is different. steps: of the loop, at most.
+        """
+        steps = min(self.recording.num_steps, steps, len(self.training))
+        part = max(1, steps // 6)
+        losses = self.course(change, self.recording.states[0], steps).losses
+        own = self.losses if self.replay.knows_loss else self._own_course
+        if len(losses) < steps or len(own) < steps or steps < 2 * part:
+            return None
+        return Early(
+            steps=steps,
+            own=float(np.mean(own[steps - part : steps])),
+            changed=float(np.mean(losses[-max(1, len(losses) // 6) :])),
+            end=float(np.median(own[-part:])),
+        )
+
+    @cached_property
+    def _own_course(self) -> Sequence[float]:
+        """The first losses by the loss function alone, where terms stand beside it."""
+        return self.course(UNCHANGED, self.recording.states[0], min(EARLY, len(self.training))).losses
 
     @property
     def peak_rate(self) -> Change:

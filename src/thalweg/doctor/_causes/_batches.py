@@ -11,7 +11,7 @@ import torch
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change
 from thalweg.doctor._record._batch import Batch
-from thalweg.doctor._view import View
+from thalweg.doctor._view import EARLY, View
 
 #: share of what is to be known of labels that the place of the batch tells
 _TOLD = 0.5
@@ -22,8 +22,8 @@ _FEW_ROWS, _MANY_ROWS = 4, 64
 _UNLEARNT = 0.3
 #: steps whose losses are compared by quarters, and how much of the whole fall the last of these must bring
 _QUARTERED, _FALLS = 40, 0.1
-#: so many batches become one, or one so many
-_FACTOR = 8
+#: so many batches become one, or one so many; share of the loss that smaller ones come to with the same rows
+_FACTOR, _BETTER = 8, 0.8
 
 
 @cause("sorted_batches", "batches that follow the labels")
@@ -70,19 +70,29 @@ def _batch_too_large(view: View) -> Finding | None:
         return None
     if _has_come(view.losses):
         return None
+    change = Change(batches=_split, length=lambda steps: _FACTOR * steps)
+    tried = view.early(change, EARLY // 2)
+    if tried is not None and not tried.is_better(_BETTER):
+        return None
+    evidence = [
+        f"The noise of the gradient equals the gradient at {max(1.0, noise):.3g} rows: beyond that, rows say the same. "
+        f"To one loss {1 + size / max(1.0, noise):,.0f} times as many rows are needed as with small batches.",
+        f"In {view.recording.num_steps:,} steps the loss came to {view.stays}.",
+    ]
+    if tried is not None:
+        evidence.append(
+            f"With the rows of the first {tried.steps:,} batches, the loss came to {tried.own:.3g}; in batches of an "
+            f"eighth, to {tried.changed:.3g}."
+        )
     return Finding(
         cause="batch_too_large",
         says=f"Batches of {size:,} rows are larger than is of use: smaller ones give more steps for the same work.",
         weight=0.8,
-        evidence=[
-            f"The noise of the gradient equals the gradient at {noise:.3g} rows: beyond that, rows say the same. To "
-            f"one loss {1 + size / noise:.0f} times as many rows are needed as with small batches.",
-            f"In {view.recording.num_steps:,} steps the loss came to {view.unlearnt():.0%} of a constant answer's.",
-        ],
+        evidence=evidence,
         remedies=[
             Remedy(
                 says=f"Use batches of {max(1, size // _FACTOR):,} rows; forks see the same rows.",
-                change=Change(batches=_split, length=lambda steps: _FACTOR * steps),
+                change=change,
                 before=f"batch_size={size}",
                 after=f"batch_size={max(1, size // _FACTOR)}",
             )
@@ -107,7 +117,7 @@ def _batch_too_small(view: View) -> Finding | None:
         weight=0.8,
         evidence=[
             f"The noise of the gradient equals the gradient at {noise:.3g} rows (McCandlish et al., 2018).",
-            f"The loss stays at {view.unlearnt():.0%} of that of a constant answer.",
+            f"The loss stays at {view.stays}.",
         ],
         remedies=[
             Remedy(

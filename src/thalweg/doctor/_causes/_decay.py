@@ -55,7 +55,7 @@ def _decay_too_strong(view: View) -> Finding | None:
         weight=0.88,
         evidence=[
             f"Its pull is {pull:.2g} times that of the loss; weights went from a norm of {start:.3g} to {norm:.3g}.",
-            f"The loss stays at {view.unlearnt():.0%} of that of a constant answer.",
+            f"The loss stays at {view.stays}.",
             *evidence,
         ],
         remedies=[

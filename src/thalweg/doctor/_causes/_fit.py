@@ -83,10 +83,7 @@ def _other_terms_too_strong(view: View) -> Finding | None:
     freed = after < _FREED * before
     if not (freed or view.unlearnt() > _STAYS):
         return None
-    evidence = [
-        f"They fell from {start:.3g} to {end:.3g}, while {call.name} stays at {view.unlearnt():.0%} of that of a "
-        "constant answer."
-    ]
+    evidence = [f"They fell from {start:.3g} to {end:.3g}, while {call.name} stays at {view.stays}."]
     if freed:
         evidence.append(
             f"Where a copy goes on without them, {call.name} falls from {before:.3g} to {after:.3g} in {_STEPS} steps."
@@ -127,7 +124,7 @@ def _dropout_too_strong(view: View) -> Finding | None:
         says=f"Dropout of {parts[name]:g} leaves too little of {name} to learn from.",
         weight=0.88,
         evidence=[
-            f"The loss of training stays at {view.unlearnt():.0%} of that of a constant answer; the same rows without "
+            f"The loss of training stays at {view.stays}; the same rows without "
             f"dropout have a loss of {view.training_loss:.3g}, with it {float(np.median(view.losses[-20:])):.3g}.",
             *evidence,
         ],

@@ -20,8 +20,8 @@ from thalweg.doctor._view import View
 _LARGE, _APART = 5.0, 30.0
 #: means of so many standard deviations, and a gradient whose steepest direction is so much steeper for it
 _OFF, _STEEPER = 2.0, 10.0
-#: share of columns that are constant
-_CONSTANT = 0.1
+#: share of columns that are constant; of rows that hold the usual number of a column, where these are sparse
+_CONSTANT, _SPARSE = 0.1, 0.9
 #: shift between training and evaluation in standard deviations, and ratio of these
 _SHIFT, _RATIO = 0.5, 1.5
 #: distance of the frequencies of ids beyond chance, and how many sets tell what that explains
@@ -137,7 +137,7 @@ def _broken_features(view: View) -> Finding | None:
                 f"Columns that are constant in training but not in evaluation, or the reverse: {_first(apart)}."
             )
             weight = 0.93
-    if still.mean() >= _CONSTANT and not _is_border(still):
+    if still.mean() >= _CONSTANT and not _is_border(still) and not _is_sparse(x[:, ~still & known]):
         evidence.append(f"{int(still.sum())} of {len(still)} columns are constant: {_first(np.flatnonzero(still))}.")
         weight = max(weight, min(0.9, 0.7 + float(still.mean())))
     marks = _marks(x)
@@ -313,12 +313,18 @@ def _is_border(still: np.ndarray) -> bool:
     return float(np.mean(depth < side / 4)) > 0.8
 
 
+def _is_sparse(x: np.ndarray) -> bool:
+    """Whether most columns hold one number in most rows, as counts of words do: some happen to hold it in all."""
+    return x.shape[1] > 0 and float(np.median((x == np.median(x, axis=0)).mean(0))) > _SPARSE
+
+
 def _often(x: np.ndarray, held: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Whether the constant of a column in one set is so rare in the other that chance does not explain it."""
     found = []
     for j in columns:
         still, moving = (x, held) if np.ptp(x[:, j]) == 0 else (held, x)
-        found.append(np.mean(moving[:, j] != still[0, j]) * len(still) > 10)
+        other = float(np.mean(moving[:, j] != still[0, j]))
+        found.append(other > 1 - _SPARSE and other * len(still) > 10)
     return np.array(found, bool)
 
 

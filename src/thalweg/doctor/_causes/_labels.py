@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, Criterion
 from thalweg.doctor._proof._score import to_labels
 from thalweg.doctor._record._batch import Batch
-from thalweg.doctor._reference import FEWEST, rank_correlation
+from thalweg.doctor._reference import FEWEST, rank_correlation, reference
 from thalweg.doctor._rows import Rows, keys_of, rows_of
 from thalweg.doctor._view import View
 
@@ -35,6 +36,8 @@ _MANY = 0.2
 _AGREE, _MOST = 0.95, 0.5
 #: a single input that tells the labels, and what the next best one may tell at most
 _TELLS, _NEXT = 0.995, 0.97
+#: or one that tells most of them, where a forest is wrong so many times as often by all the others, in so many rows
+_MOSTLY, _WORSE, _WRONG = 0.95, 5.0, 30
 _COLUMNS = 200
 #: share of the rows in one class from which answering with it alone is a fault of its own
 _UNEQUAL = 0.85
@@ -205,8 +208,12 @@ def _telling_column(view: View) -> Finding | None:
     labels, columns = view.labels_of(rows), rows.columns
     told = np.array([_tells(columns[:, j], labels, rows.y) for j in range(columns.shape[1])])
     first, second = np.argsort(-told)[:2]
+    rest = f"the next best column {told[second]:.3f}"
     if not (told[first] >= _TELLS and told[second] <= _NEXT):
-        return None
+        others = _told_by_others(rows, labels, int(first)) if labels is not None and told[first] >= _MOSTLY else 1.0
+        if 1 - others < max(_WORSE * (1 - told[first]), _WRONG / len(rows)):
+            return None
+        rest = f"a forest has {others:.3f} of all other columns"
     beside = int(first) - rows.x.shape[1]
     named = f"Column {first} of the inputs" if beside < 0 else f"Column {beside} of the inputs beside the first ones"
     what = "accuracy" if labels is not None else "rank correlation"
@@ -214,7 +221,7 @@ def _telling_column(view: View) -> Finding | None:
         cause="leaking_feature",
         says=f"{named} tells the target by itself: it may not be known when you predict.",
         weight=0.93,
-        evidence=[f"Alone it reaches {what} {told[first]:.3f}; the next best column {told[second]:.3f}."],
+        evidence=[f"Alone it reaches {what} {told[first]:.3f}; {rest}."],
         remedies=[
             Remedy(
                 says="Ask where this column comes from; leave it out if it follows from the target.",
@@ -274,6 +281,12 @@ def _tells(column: np.ndarray, labels: np.ndarray | None, y: np.ndarray) -> floa
         return 0.0
     tree = DecisionTreeClassifier(max_leaf_nodes=max(classes, 2), random_state=0).fit(column[:, None], labels)
     return float(tree.score(column[:, None], labels))
+
+
+def _told_by_others(rows: Rows, labels: np.ndarray, column: int) -> float:
+    """Returns the out-of-bag accuracy of a forest that does not see a column."""
+    known = reference(replace(rows, x=np.delete(rows.columns, column, axis=1), beside=rows.beside[:, :0]), labels)
+    return 1.0 if known is None else float((known.answers.argmax(1) == known.labels).mean())
 
 
 def _wilson_low(hits: int, num: int, z: float = 1.645) -> float:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from thalweg.doctor._causes._batches import merged
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import UNCHANGED, Change, ModelChange
+from thalweg.doctor._record._joint import mode_dependent
 from thalweg.doctor._view import View
 
 _SMALL_BATCH = 4
@@ -24,7 +24,7 @@ _DRIFT = 0.1
 
 @cause("missing_eval", "an evaluation in training mode")
 def _evaluation_in_training_mode(view: View) -> Finding | None:
-    parts = _mode_dependent(view.recording.model)
+    parts = _kinds(view)
     seen = view.recording.evaluations
     if not parts or not seen or not all(each.training for each in seen):
         return None
@@ -46,7 +46,7 @@ def _evaluation_in_training_mode(view: View) -> Finding | None:
 
 @cause("missing_train", "training in evaluation mode")
 def _training_in_evaluation_mode(view: View) -> Finding | None:
-    parts, steps = _mode_dependent(view.recording.model), view.recording.num_steps
+    parts, steps = _kinds(view), view.recording.num_steps
     since = max((each.step + 1 for each in view.passes if each.training), default=0)
     if not parts or not view.passes or since > (1 - _LONG) * steps:
         return None
@@ -159,9 +159,6 @@ def _kept_in_evaluation(names: list[str]) -> ModelChange:
     return change
 
 
-def _mode_dependent(model: nn.Module) -> list[str]:
-    return [
-        f"{name} ({type(part).__name__})"
-        for name, part in model.named_modules()
-        if isinstance(part, _DropoutNd | _BatchNorm) and getattr(part, "p", 1.0) > 0
-    ]
+def _kinds(view: View) -> list[str]:
+    """Returns the layers that do something else in evaluation, each with its kind."""
+    return [f"{name} ({type(part).__name__})" for name, part in mode_dependent(view.recording.model).items()]

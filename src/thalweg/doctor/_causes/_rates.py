@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, setting
+from thalweg.doctor._trials import Early
 from thalweg.doctor._view import View
 
 #: along its own direction a step is too long where the least loss lies before this share of it
@@ -29,8 +30,9 @@ _TIGHT = 0.1
 _SPENT = 0.01
 #: share of the units of a layer that steps have killed
 _DIED = 0.3
-#: a loss after some steps from the start at a tenth of the rate, as a share of that of the loop then, and in the end
-_STEPS, _BETTER = 120, 0.7
+#: parts of the rate that are tried, and the share of the loop's loss that they come to where it is too high; and where
+#: units have died
+_LOWER, _BETTER, _BETTER_DEAD = (0.1, 0.3), 0.7, 0.8
 
 
 @cause("lr_too_high", "a learning rate that is too high")
@@ -51,9 +53,11 @@ def _lr_too_high(view: View) -> Finding | None:
     # weights that begin small may change by much and do no harm: it shows in the loss where they do
     thrown = bool(np.nanmax(losses) > _THROWN * (losses[0] if null is None else max(null, losses[0])))
     ratio = view.update_ratio() if thrown or view.unlearnt() >= _LEARNT else 0.0
-    asked = view.replay.knows_loss and broken is None and not risen and (view.unlearnt() > _LEARNT or _died(view))
-    slower = _at_a_tenth(view) if asked else None
-    if broken is None and not risen and not middle < _TOO_LONG and ratio < _LEAP and slower is None:
+    died = _died(view)
+    trials = _lower(view) if broken is None and not risen and (died or view.unlearnt() > _LEARNT) else []
+    slower = next(((f, each) for f, each in trials if each.is_better(_BETTER_DEAD if died else _BETTER)), None)
+    leaps = ratio >= _LEAP and (thrown or not trials or any(each.is_better(1.0) for _, each in trials))
+    if broken is None and not risen and not middle < _TOO_LONG and not leaps and slower is None:
         return None
     evidence, weight = [], 0.6
     if broken is not None:
@@ -68,12 +72,13 @@ def _lr_too_high(view: View) -> Finding | None:
         )
         weight = max(weight, min(0.9, 0.7 + 0.05 * -math.log2(middle)))
     if slower is not None:
-        steps, was, now = slower
+        part, found = slower
         evidence.append(
-            f"After {steps:,} steps from the start the loss was {was:.3g}; at a tenth of the rate {now:.3g}."
+            f"After {found.steps:,} steps from the start the loss was {found.own:.3g}; at {part:g} times the rate "
+            f"{found.changed:.3g}."
         )
         weight = max(weight, 0.84)
-    if ratio >= _LEAP:
+    if leaps:
         evidence.append(f"One of the first steps changed the weights by {ratio:.0%} of their size.")
         weight = max(weight, 0.87)
     return Finding(
@@ -89,7 +94,7 @@ def _lr_too_high(view: View) -> Finding | None:
                 before=f"lr={lr:g}",
                 after=f"lr={f * lr:g}",
             )
-            for f in (0.1, 0.01)
+            for f in ((0.1, 0.01) if slower is None or slower[0] == _LOWER[0] else (_LOWER[1], 0.1))
         ],
     )
 
@@ -100,16 +105,13 @@ def _died(view: View) -> bool:
     return any(len(each.still) - alive.get(each.name, 0) > _DIED * each.units for each in view.layers())
 
 
-def _at_a_tenth(view: View) -> tuple[int, float, float] | None:
-    """Returns steps, the loss after them, and that at a tenth of the rate; None where it is not much better."""
-    steps = min(view.recording.num_steps, _STEPS, len(view.training))
-    part = max(1, steps // 6)
-    losses = view.course(Change(rate=0.1), view.recording.states[0], steps).losses
-    if len(losses) < steps or steps < 2 * part:
-        return None
-    was, now = float(np.mean(view.losses[steps - part : steps])), float(np.mean(losses[-part:]))
-    end = float(np.median(view.losses[-part:]))
-    return (steps, was, now) if now < _BETTER * was and now < _BETTER * end else None
+def _lower(view: View) -> list[tuple[float, Early]]:
+    """Returns parts of the rate, and what each comes to in the first steps.
+
+    A lower rate is slower at first: where it is better even so, the rate is too high.
+    """
+    tried = ((part, view.early(Change(rate=part))) for part in _LOWER)
+    return [(part, found) for part, found in tried if found is not None]
 
 
 @cause("lr_too_low", "a learning rate that is too low")

@@ -32,6 +32,8 @@ _FLAT = 0.25
 _DEAD = 0.5
 #: share of the loss of what knows nothing at which units that are missing are not missed
 _LEARNT = 0.1
+#: and where they do not die, with a leaky ReLU, the loss comes to this share of itself in the first steps
+_MISSED = 0.9
 #: gradients of the first and the last layer further apart than this
 _APART = 1e3
 #: a layer of the upper half with a gradient of at most so many times that of the first: it is not depth that takes it
@@ -131,6 +133,11 @@ def _dead_units(view: View) -> Finding | None:
         ),
         0,
     )
+    changed = Change(model=_exchanged({"ReLU": partial(F.leaky_relu, negative_slope=0.1)}))
+    # units that are dead from the start were drawn so; others were killed by a step, and may not be missed
+    without = view.early(changed) if since > 0 else None
+    if without is not None and not without.changed < _MISSED * without.own:
+        return None
     anew = Remedy(
         says="Begin with He initialisation and biases of 0.",
         change=Change(model=_begun_anew),
@@ -139,7 +146,7 @@ def _dead_units(view: View) -> Finding | None:
     module, written = _as_written(view, worst)
     leaky = Remedy(
         says="Use a leaky ReLU.",
-        change=Change(model=_exchanged({"ReLU": partial(F.leaky_relu, negative_slope=0.1)})),
+        change=changed,
         before=written,
         after="nn.LeakyReLU(0.1)" if module else "F.leaky_relu(x, 0.1)",
     )
@@ -148,7 +155,6 @@ def _dead_units(view: View) -> Finding | None:
         cause="dead_units",
         says=f"{len(worst.still)} of {worst.units} units of {worst.name} ({worst.kind}) are dead: they get no gradient "
         "on any row.",
-        # units that are dead from the start were drawn so; others were killed by a step
         weight=min(0.95 if since == 0 else 0.8, 0.45 + 0.5 * share),
         evidence=[f"Since step {since}. The first of them: {', '.join(map(str, worst.still[:8]))}."],
         remedies=[anew, leaky] if since == 0 else [leaky, lower],

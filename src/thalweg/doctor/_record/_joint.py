@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from thalweg.core import RunError
 
@@ -34,8 +36,12 @@ class Joint(nn.Module):
 
     @property
     def training(self) -> bool:  # type: ignore[override]
-        """Whether any of them is in training mode: the loop sets their modes, not that of the whole."""
-        return any(part.training for part in self.children())
+        """Whether any of them is in training mode, of those to which it makes a difference where there are some.
+
+        The loop sets their modes, not that of the whole.
+        """
+        parts = [part for part in self.children() if mode_dependent(part)] or list(self.children())
+        return any(part.training for part in parts)
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -54,6 +60,15 @@ class Joint(nn.Module):
         for part in rest:
             output = part(output)
         return output
+
+
+def mode_dependent(model: nn.Module) -> dict[str, nn.Module]:
+    """Returns the layers of dropout and batch norm, which do something else in evaluation, by name."""
+    return {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, _DropoutNd | _BatchNorm) and getattr(part, "p", 1.0) > 0
+    }
 
 
 def parts_of(model: nn.Module) -> list[nn.Module]:
