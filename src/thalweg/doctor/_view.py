@@ -29,6 +29,8 @@ from thalweg.doctor._trials import Early, best_factor, gradient_norm, noise_scal
 _HELD, EARLY = 4, 120
 #: rows of recorded batches that are looked at together
 _ROWS = 4096
+#: labels of which most are seen more than once
+_MANY = 100
 #: rows that are compared with those of an evaluation
 _KEYS = 200_000
 #: batches that the noise is measured on
@@ -152,6 +154,8 @@ class View:
             return "unknown"
         if not y.is_floating_point():
             first = self.batches[0]
+            if y.ndim == 1 and len(y) >= _MANY and y.unique().numel() > len(y) / 2:
+                return "unknown"  # places or ids
             alone = y.ndim == 1 and len(first) == len(first.target)
             return "classes" if alone else "tokens"
         if bool(((y == 0) | (y == 1)).all()) and y.unique().numel() == 2:

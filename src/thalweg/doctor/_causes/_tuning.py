@@ -69,7 +69,12 @@ def _pretrained_weights_forgotten(view: View) -> Finding | None:
 @cause("accumulation_not_normalised", "gradients of several passes that are not normalised")
 def _accumulation_not_normalised(view: View) -> Finding | None:
     per, scale = view.replay.passes_per_step, view.replay.mean_scale
-    if per < 2 or view.call is None or view.call.options.get("reduction", "mean") != "mean":
+    if (
+        per < 2
+        or view.replay.needs_closure
+        or view.call is None
+        or view.call.options.get("reduction", "mean") != "mean"
+    ):
         return None
     if scale > _UNEQUAL:
         adaptive = type(view.recording.optimizer).__name__ not in ("SGD", "ASGD", "Rprop")
