@@ -136,8 +136,14 @@ def _dead_units(view: View) -> Finding | None:
     changed = Change(model=_exchanged({"ReLU": partial(F.leaky_relu, negative_slope=0.1)}))
     # units that are dead from the start were drawn so; others were killed by a step, and may not be missed
     without = view.early(changed) if since > 0 else None
-    if without is not None and not without.changed < _MISSED * without.own:
-        return None
+    evidence = [f"Since step {since}. The first of them: {', '.join(map(str, worst.still[:8]))}."]
+    if without is not None:
+        if not without.changed < _MISSED * without.own:
+            return None
+        evidence.append(
+            f"After {without.steps:,} steps from the start the loss was {without.own:.3g}; with a leaky ReLU "
+            f"{without.changed:.3g}."
+        )
     anew = Remedy(
         says="Begin with He initialisation and biases of 0.",
         change=Change(model=_begun_anew),
@@ -156,7 +162,7 @@ def _dead_units(view: View) -> Finding | None:
         says=f"{len(worst.still)} of {worst.units} units of {worst.name} ({worst.kind}) are dead: they get no gradient "
         "on any row.",
         weight=min(0.95 if since == 0 else 0.8, 0.45 + 0.5 * share),
-        evidence=[f"Since step {since}. The first of them: {', '.join(map(str, worst.still[:8]))}."],
+        evidence=evidence,
         remedies=[anew, leaky] if since == 0 else [leaky, lower],
     )
 
