@@ -417,6 +417,11 @@ class View:
         """2-norm of the gradient in the end, of the mean over some batches; NaN where that is not known."""
         return gradient_norm(self.replay, self.recording.states[-1], self.training[-16:])
 
+    @cached_property
+    def first_gradient_norm(self) -> float:
+        """The same at the start."""
+        return gradient_norm(self.replay, self.recording.states[0], self.training[:16])
+
     def course(self, change: Change, state: State, steps: int, *, judged: bool = False) -> Fork:
         """Returns what becomes of one copy of the loop from a state on, by the loss function alone, in its own units.
 
