@@ -146,5 +146,4 @@ def _entropy(shares: torch.Tensor) -> float:
 
 
 def _binary_entropy(p: torch.Tensor) -> float:
-    p = p.clamp(1e-12, 1 - 1e-12)
-    return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
+    return float(-(torch.special.xlogy(p, p) + torch.special.xlogy(1 - p, 1 - p)).mean())
