@@ -306,8 +306,12 @@ class View:
     @property
     def mixes_targets(self) -> bool:
         """Whether the loss function has another weight in every pass, as where rows are mixed with others (mixup)."""
-        weights = [float(each.weight) for each in self.passes if each.weight is not None]
-        return self.replay.factor is None and len(weights) > 1 and max(weights) > 1.01 * min(weights)
+        pairs = [(float(each.weight), each.rows) for each in self.passes if each.weight is not None]
+        if self.replay.factor is not None or len(pairs) < 2:
+            return False
+        # one that is 1 over the rows of the batch is none of these
+        kinds = [[weight for weight, _ in pairs], [weight * rows for weight, rows in pairs]]
+        return all(max(each) > 1.01 * min(each) for each in kinds)
 
     def unlearnt(self) -> float:
         """Returns the loss in the end over that of the best constant answer (where unknown, the first loss).
@@ -438,6 +442,7 @@ class View:
         def score(model: nn.Module) -> float:
             return self.loss_of(model, held)
 
+        change = replace(change, beside=0.0)
         found = run_forks(self.replay, state, [self.training], change, steps=steps, score=score if judged else None)[0]
         unit = self.replay.step_scale / self.replay.mean_scale
         return replace(found, losses=[unit * loss for loss in found.losses])

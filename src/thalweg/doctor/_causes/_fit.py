@@ -72,12 +72,15 @@ def _overfitting(view: View) -> Finding | None:
 @cause("other_terms_too_strong", "terms beside the loss that are too strong")
 def _other_terms_too_strong(view: View) -> Finding | None:
     call, rest = view.call, view.other_terms
-    if call is None or view.replay.factor is not None or len(rest) < 10 or not view.unlearnt() > _HELD:
+    if call is None or view.replay.factor is not None or view.mixes_targets:
+        return None
+    if len(rest) < 10 or not view.unlearnt() > _HELD:
         return None
     size = max(3, len(rest) // 10)
     start, end = float(np.median(rest[:3])), float(np.median(rest[-size:]))
     if not (rest.min() >= 0 and end < _FELL * start):
         return None
+    factor = 10.0 ** math.floor(math.log10(min(1.0, max(1e-6, float(np.median(view.seen_losses[:3])) / start)) / 10))
     alone, part = view.course(view.peak_rate, view.recording.states[-1], _STEPS).losses, _STEPS // 6
     before, after = (float(np.mean(each)) if alone else math.nan for each in (alone[:part], alone[-part:]))
     freed = after < _FREED * before
@@ -93,7 +96,12 @@ def _other_terms_too_strong(view: View) -> Finding | None:
         says=f"Terms that are added to {call.name} rule the training: it lowers these, and learns little of the data.",
         weight=0.85,
         evidence=evidence,
-        remedies=[Remedy(says="Multiply these terms by a tenth.", change=Change(beside=0.1))],
+        remedies=[
+            Remedy(
+                says=f"Multiply these terms by {factor:g}: they then begin below a tenth of {call.name}.",
+                change=Change(beside=factor),
+            )
+        ],
     )
 
 

@@ -131,7 +131,7 @@ def _sigmoid_before_logits_loss(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Leave the sigmoid out, or use the loss of probabilities.",
-                change=Change(criterion=_nll_of_probabilities),
+                change=Change(criterion=_of_shares),
                 before="nn.BCEWithLogitsLoss()",
                 after="nn.BCELoss()",
             )
@@ -190,6 +190,11 @@ def _summed_loss(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _of_shares(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of outputs that are probabilities, each of its own class."""
+    return F.binary_cross_entropy(output.clamp(1e-7, 1 - 1e-7), target)
 
 
 def _nll_of_probabilities(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

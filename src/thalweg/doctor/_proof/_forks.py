@@ -131,6 +131,10 @@ class _Alone:
         draw_from(device_of(self.model), seed)
         return self.replay.loss_of(self.model, batches[0], criterion)[None]
 
+    def backward_of(self, losses: torch.Tensor, change: Change) -> torch.Tensor:
+        """Returns (1,) what backward is called on, of the loss."""
+        return self.replay.backward_of(losses[0], dict(self.model.named_parameters()), change)[None]
+
     def params(self) -> Iterator[list[torch.Tensor]]:
         """Yields the parameters of the copy, with their gradients."""
         yield list(self.model.parameters())
@@ -202,6 +206,10 @@ class _Stack:
                 self._buffers[name][numbers] = b
         return losses
 
+    def backward_of(self, losses: torch.Tensor, change: Change) -> torch.Tensor:
+        """Returns (P,) what backward is called on, of the losses of the copies."""
+        return vmap(lambda loss, weights: self.replay.backward_of(loss, weights, change))(losses, self._params)
+
     def params(self) -> Iterator[list[torch.Tensor]]:
         """Yields the parameters of each copy, with their gradients: views, which may be written to."""
         for number in range(self._size):
@@ -239,7 +247,7 @@ def _run(
         total = torch.zeros(())
         for part in range(k * per, (k + 1) * per):
             losses = copies.losses([order[part % len(order)] for order in orders], change.criterion, part)
-            (replay.scaled(losses) * change.scale).sum().backward()
+            copies.backward_of(losses, change).sum().backward()
             total = total + losses.detach().cpu()
         for number in sorted(going):
             forks[number].losses.append(float(total[number]) / per)

@@ -6,7 +6,7 @@ import inspect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,10 @@ from thalweg.doctor._record._head import apply_head
 from thalweg.doctor._record._joint import Joint, parts_of
 from thalweg.doctor._record._recording import LossCall, Pass, Recording
 from thalweg.doctor._record._state import State, copy_loop, restore
+from thalweg.doctor._record._tape import Whole
 
+#: how far a loss that is computed again may be off: at a state; where a few steps lie between
+_SAME, _LATER = 1e-4, 0.5
 Criterion = Callable[[torch.Tensor, Any], torch.Tensor]
 OptimizerChange = Callable[[torch.optim.Optimizer, nn.Module], torch.optim.Optimizer]
 ModelChange = Callable[[nn.Module, Batch], None]
@@ -38,8 +41,7 @@ class Change:
         criterion: The loss, of what the loss function was given of the model's output, and of the target.
         batches: Returns other batches in place of the recorded ones, in their order.
         held_out: Returns another batch in place of one on which forks are compared.
-        scale: Factor on the loss of every pass. beside: on the terms that stand beside the loss function; in whole runs
-            only, as forks do not know these terms.
+        scale: Factor on the loss of every pass. beside: on the terms that stand beside the loss function.
         rate: Factor on the learning rate. rates: the rate at a step, in place of those that were recorded.
         zero: Whether gradients are set to zero between steps.
         clip: Whether gradients are clipped as they were.
@@ -111,9 +113,9 @@ class Replay:
             return "no batch went forward and backward"
         if not all(each.intact for each in held):
             return "batches were written over after they were used"
-        if self.factor is None:
+        if self.factor is None and self.whole is None:
             return "its loss has terms beside that which was seen, and tw.watch was given no criterion"
-        if not self.knows_loss:
+        if not self.knows_function:
             what = (
                 "its loss is none of torch's functions"
                 if self.call is None
@@ -147,6 +149,34 @@ class Replay:
         return middle if all(map(self._is_one_part, ratios)) else None
 
     @cached_property
+    def whole(self) -> Whole | None:
+        """What backward was called on where terms of the weights stand beside the loss function.
+
+        None where they do not, where they are of something else, or not the same function in every pass.
+        """
+        recording, found = self.recording, self.recording.whole
+        if found is None or self.factor is not None:
+            return None
+        states = {state.step: state for state in recording.states}
+        *_, last = recording.passes
+        states.setdefault(last.step, recording.states[-1])  # after a few more steps
+        for each in recording.passes:
+            if each.step not in states or each.loss is None or each.seen is None:
+                continue
+            try:
+                again = float(found(each.seen, states[each.step].model).detach())
+            except Exception:  # weights that were there when the loop began need not be there in the end
+                return None
+            if not math.isclose(again, float(each.loss), rel_tol=_LATER if each.step == last.step else _SAME):
+                return None
+        return found
+
+    @cached_property
+    def _weight(self) -> float:
+        """Derivative of what backward was called on with respect to the loss function, where terms stand beside it."""
+        return statistics.median([float(each.weight) for each in self.recording.passes if each.weight is not None])
+
+    @cached_property
     def per_row(self) -> bool:
         """Whether the loss function gave a sum, which the loop divided by the rows of each batch."""
         call = self.call
@@ -157,7 +187,7 @@ class Replay:
     @cached_property
     def _ratios(self) -> list[tuple[float, int]]:
         """What backward was called on over the value of the loss function, and the rows, of every pass."""
-        found = [(ratio_of(each), _rows_of(each)) for each in self.recording.passes]
+        found = [(ratio_of(each), each.rows) for each in self.recording.passes]
         return [(ratio, rows) for ratio, rows in found if math.isfinite(ratio)]
 
     def _is_one_part(self, ratio: float) -> bool:
@@ -191,6 +221,28 @@ class Replay:
         if parts and abs(parts * factor - 1) < 1e-4:
             return loss / parts
         return loss if abs(factor - 1) < 1e-4 else loss * factor
+
+    def backward_of(
+        self, loss: torch.Tensor, weights: Mapping[str, torch.Tensor], change: Change = UNCHANGED
+    ) -> torch.Tensor:
+        """Returns what backward is called on in a copy.
+
+        Args:
+            loss: Value of the loss function. weights: of the copy, by name. change: what is different.
+
+        Raises:
+            RunError: where the copy does not have weights that are part of it.
+        """
+        if self.whole is None:
+            return self.scaled(loss) * change.scale
+        alone = loss * self._weight
+        if change.beside == 0:
+            return alone * change.scale
+        try:
+            whole = self.whole(loss, weights)
+        except KeyError as error:
+            raise RunError(f"The loss has a term of {error}, and the changed model has no such parameter.") from None
+        return (whole if change.beside == 1 else alone + change.beside * (whole - alone)) * change.scale
 
     @cached_property
     def call(self) -> LossCall | None:
@@ -304,8 +356,12 @@ class Replay:
                 begins = k == 0 or first[k - 1].step < each.step
                 if each.zeroed or (begins and not recording.kept[each.step]):
                     model.zero_grad()
-                factor = ratio_of(each) * (_rows_of(each) if self.per_row else 1)
-                loss = self.scaled(self.loss_of(model, batches[k]), factor if math.isfinite(factor) else None)
+                loss = self.loss_of(model, batches[k])
+                if self.whole is not None:
+                    loss = self.whole(loss, dict(model.named_parameters()))
+                else:
+                    factor = ratio_of(each) * (each.rows if self.per_row else 1)
+                    loss = self.scaled(loss, factor if math.isfinite(factor) else None)
                 loss.backward()
                 if each.loss is not None:
                     found.append((float(each.loss), float(loss.detach())))
@@ -360,7 +416,3 @@ def ratio_of(each: Pass) -> float:
     if each.loss is None or each.seen is None or not float(each.seen):
         return math.nan
     return float(each.loss) / float(each.seen)
-
-
-def _rows_of(each: Pass) -> int:
-    return len(each.target) if isinstance(each.target, torch.Tensor) and each.target.ndim else 1

@@ -11,7 +11,7 @@ import torch
 
 from thalweg.doctor._record._batch import tensors_of
 from thalweg.doctor._record._device import kept_random
-from thalweg.doctor._record._modes import Mode
+from thalweg.doctor._record._modes import Watching
 from thalweg.doctor._record._naming import Naming, same
 from thalweg.doctor._record._recording import LossCall
 from thalweg.doctor._record._tape import Given, Kept, Made, Noted, Reader, Tape, Unknown, name_of
@@ -24,8 +24,6 @@ _KINDS = ("detach", "data", "cpu", "to", "float", "double", "long", "int")
 _ANSWERS = ("softmax", "log_softmax", "sigmoid", "argmax", "max", "round", "gt", "ge", "lt", "le")
 _PLAIN = frozenset((*_SHAPES, *_KINDS, *_ANSWERS))
 
-Told = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
-
 
 class HandLoss(NamedTuple):
     """A loss by hand, in one pass: its value, target, and the function of torch that it is."""
@@ -33,32 +31,6 @@ class HandLoss(NamedTuple):
     value: torch.Tensor
     target: torch.Tensor
     call: LossCall | None
-
-
-class _Mode(Mode):
-    """Tells of the functions of torch that are called."""
-
-    def __init__(self, told: Told) -> None:
-        super().__init__()
-        self.told = told
-        self.at_work = False  # it cannot be removed while it is asked, so that it may be there without a use
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if self.at_work:
-            self.told(func, args, kwargs, result)
-        return result
-
-    def enter(self) -> None:
-        """Lets it see calls."""
-        self.at_work = True
-        super().enter()
-
-    def leave(self) -> None:
-        """Takes it away."""
-        self.at_work = False
-        super().leave()
 
 
 class ByHand:
@@ -79,7 +51,7 @@ class ByHand:
         #: why the loop's own loss cannot be told; None where it can, or where there is none
         self.reason: str | None = None
         self.autocast = False
-        self._told, self._mode, self._looks = told, _Mode(self._noted), _LOOKS
+        self._told, self._mode, self._looks = told, Watching(self._noted), _LOOKS
         #: whether the pass that was seen last is not like those before
         self.strayed = False
         self._entered = self._evaluating = False

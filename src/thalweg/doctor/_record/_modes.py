@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
 
@@ -29,3 +32,33 @@ class Mode(TorchFunctionMode):
             above.append(mode)
         for mode in reversed(above):
             _push_mode(mode)
+
+
+#: is told of a function that was called, with what, by name, and what it gave
+Told = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
+
+
+class Watching(Mode):
+    """Tells of the functions of torch that are called while it is entered."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self.told = told
+        self.at_work = False  # it cannot be removed while it is asked, so that it may be there without a use
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if self.at_work:
+            self.told(func, args, kwargs, result)
+        return result
+
+    def enter(self) -> None:
+        """Lets it see calls."""
+        self.at_work = True
+        super().enter()
+
+    def leave(self) -> None:
+        """Takes it away."""
+        self.at_work = False
+        super().leave()

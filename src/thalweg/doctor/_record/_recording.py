@@ -14,6 +14,7 @@ from torch import nn
 from thalweg.doctor._record._batch import tensors_of
 from thalweg.doctor._record._device import RandomState
 from thalweg.doctor._record._state import State
+from thalweg.doctor._record._tape import Whole
 
 #: of the passes between the first and the last ones, those of every such step are held until there is no room
 _EVERY = 8
@@ -89,6 +90,11 @@ class Pass:
     def intact(self) -> bool:
         """Whether nothing was written to its tensors since."""
         return self.versions == versions_of(tensors_of(self.args, self.kwargs, self.target))
+
+    @property
+    def rows(self) -> int:
+        """Rows of its target; 1 where it has none."""
+        return len(self.target) if isinstance(self.target, torch.Tensor) and self.target.ndim else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +249,8 @@ class Recording:
         model: As the loop left it. optimizer: likewise.
         criterion: The loss, called with output and target: what the user said that it is, or what the loop was seen to
             compute by hand; or None.
+        whole: What backward was called on, of the value of the loss function and the weights, where terms of these are
+            added; or None.
         passes: Of training. evaluations: passes without gradient since training last went on, of the last time.
         curve: Losses of all evaluations.
         states: The start, and some later ones.
@@ -270,6 +278,7 @@ class Recording:
     optimizer: torch.optim.Optimizer
     criterion: Any
     passes: Passes
+    whole: Whole | None = None
     evaluations: list[Pass] = field(default_factory=list)
     curve: list[Evaluation] = field(default_factory=list)
     states: list[State] = field(default_factory=list)

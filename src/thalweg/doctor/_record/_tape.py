@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,6 +51,32 @@ class Step:
     kwargs: dict[str, Any]
 
 
+def run_steps(steps: Iterable[tuple[int, Step]], given: Callable[[Any], Any]) -> Any:
+    """Returns what the last of some functions gives.
+
+    Args:
+        steps: These, each with its place.
+        given: Returns what stands for a template that is none of this module's.
+    """
+    made: dict[int, Any] = {}
+
+    def filled(template: Any) -> Any:
+        if isinstance(template, Made):
+            found = made[template.step]
+            return found if template.item is None else found[template.item]
+        if isinstance(template, Kept):
+            return template.tensor
+        if isinstance(template, tuple | list):
+            return type(template)([filled(each) for each in template])
+        if isinstance(template, dict):
+            return {key: filled(each) for key, each in template.items()}
+        return given(template)
+
+    for last, step in steps:
+        made[last] = step.function(*filled(step.args), **filled(step.kwargs))
+    return made[last]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tape:
     """A loss as the functions that a loop called one after another, of the model's output and a target.
@@ -68,30 +94,18 @@ class Tape:
 
     def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Returns the loss."""
-        made: list[Any] = []
+        rows = len(output)
 
-        def filled(template: Any) -> Any:
-            if isinstance(template, Made):
-                found = made[template.step]
-                return found if template.item is None else found[template.item]
-            if isinstance(template, Kept):
-                return template.tensor
-            if isinstance(template, tuple | list):
-                return type(template)([filled(each) for each in template])
-            if isinstance(template, dict):
-                return {key: filled(each) for key, each in template.items()}
+        def given(template: Any) -> Any:
             if not isinstance(template, Given):
                 return template
             if template is Given.OUTPUT or template is Given.TARGET:
                 return output if template is Given.OUTPUT else target
-            rows = len(output)
             if template is Given.NUMBERS:
                 return torch.arange(rows, device=output.device)
             return rows if template is Given.ROWS else range(rows)
 
-        for step in self.steps:
-            made.append(step.function(*filled(step.args), **filled(step.kwargs)))
-        return made[-1]
+        return run_steps(enumerate(self.steps), given)
 
     def is_target(self, given: Any, rows: int) -> bool:
         """Whether something is of the kind of the target, with as many rows."""
@@ -102,6 +116,39 @@ class Tape:
             and given.ndim == self.ndim
             and (len(given) % rows == 0 if self.flat else len(given) == rows)
         )
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter of the model, by its name; without a name it stands for the value of the loss function."""
+
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """What backward is called on, as functions of the value of the loss function and of the weights.
+
+    Args:
+        steps: These functions by their place, in order; the last one gives it.
+    """
+
+    steps: Mapping[int, Step]
+
+    def __call__(self, value: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Returns it, ().
+
+        Raises:
+            KeyError: where a weight is none of those.
+        """
+
+        def given(template: Any) -> Any:
+            if not isinstance(template, Weight):
+                return template
+            return value if template.name is None else weights[template.name]
+
+        found: torch.Tensor = run_steps(self.steps.items(), given)
+        return found.reshape(())
 
 
 class Noted(NamedTuple):
@@ -236,7 +283,7 @@ class Reader:
 
         if not isinstance(made(value), Made):
             raise Unknown("its loss is what its model answers")
-        if Given.TARGET not in _leaves([(step.args, step.kwargs) for step in steps]):
+        if Given.TARGET not in leaves_of([(step.args, step.kwargs) for step in steps]):
             raise Unknown("no target is seen in what it does by hand for its loss")
         return Tape(steps=tuple(steps), dtype=target.dtype, ndim=target.ndim, flat=len(target) > rows)
 
@@ -268,10 +315,11 @@ def _check_kept(call: Noted) -> None:
         raise Unknown("its loss is computed by hand, and tensors are written over for that")
 
 
-def _leaves(template: Any) -> list[Any]:
+def leaves_of(template: Any) -> list[Any]:
+    """Returns what stands in templates, in order."""
     if isinstance(template, dict):
-        return _leaves(list(template.values()))
-    return [leaf for each in template for leaf in _leaves(each)] if isinstance(template, tuple | list) else [template]
+        return leaves_of(list(template.values()))
+    return [leaf for each in template for leaf in leaves_of(each)] if isinstance(template, tuple | list) else [template]
 
 
 def name_of(function: Any) -> str:

@@ -30,6 +30,7 @@ from thalweg.doctor._record._outside import Outside
 from thalweg.doctor._record._pass_loss import PassLoss, part_of
 from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
 from thalweg.doctor._record._state import state_of
+from thalweg.doctor._record._terms import Terms
 from thalweg.doctor._record._timing import SHARE, Timing
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
@@ -86,6 +87,9 @@ class Recorder:
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
         self._by_hand = ByHand(self._note_target)
         self._losses = PassLoss(self.recording, self._by_hand)
+        self._terms = Terms()
+        self._value: _Value | None = None
+        self._written = False  # whether the loop writes over the values of its loss function
         if criterion is not None:
             self._by_hand.end()
         self._step_loss: torch.Tensor | None = None
@@ -104,6 +108,7 @@ class Recorder:
         undo, model, optimizer = self._undo, self._model, self._optimizer
         undo.callback(_active.clear)
         undo.callback(self._by_hand.leave)
+        undo.callback(self._terms.leave)
         first, *_, last = [*parts_of(model)] * 2
         undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
         undo.callback(last.register_forward_hook(self._after_forward).remove)
@@ -132,6 +137,7 @@ class Recorder:
         self._undo.close()
         if self._by_hand.tape is not None and self._by_hand.call is None:
             self.recording.criterion = self._by_hand.tape
+        self.recording.whole = self._terms.whole
         self._forget()
         self.recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
 
@@ -173,6 +179,7 @@ class Recorder:
     def _before_forward(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording, model = self.recording, self._model
         self._by_hand.leave()
+        self._terms.leave()
         self._given, self._inside = (args, kwargs), []
         if not torch.is_grad_enabled():
             recording.events += b"e"
@@ -203,6 +210,7 @@ class Recorder:
         inside, self._inside, own = self._inside or [], None, own_loss(output)
         self._output, self._answer = logits_of(output), output
         self._losses.forget()
+        self._terms.go_on()
         if self._output is None and inside and own is not None:
             self._output = own
             self.recording.refuse("the model answers with its loss alone, so that forks have no score")
@@ -232,6 +240,7 @@ class Recorder:
             self._by_hand.end()
         value = function(*args, **kwargs)
         call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
+        self._value = _Value(value, value._version, value.detach().clone() if self._written else None)
         if self._inside is not None:
             if not (self._inside and self._inside[-1].value is value):  # a mode of torch's lets a call call itself
                 self._inside.append(call)
@@ -312,15 +321,23 @@ class Recorder:
             recording, loss = self.recording, tensor.detach()
             look = self._probe is not None
             value, target, call = self._losses.chosen(tensor, self._output, look=look) or (None, None, None)
+            before = value
+            written = value is tensor and self._value is not None and self._value.is_written(tensor)
+            if written and self._value is not None:
+                before, self._written = self._value.before, True
+            if value is not None and before is not None:
+                self._terms.read(tensor, value, before, self._model)
             if self._probe is not None and call is None:
                 recording.mean_over = tuple(self._output.shape), mean_over(tensor)
             made, rows = None, 1
             if recording.passes.takes(recording.num_steps):
-                seen = loss if value is tensor else None if value is None else _mean(value)
+                seen = loss if before is tensor else None if before is None else _mean(before)
                 rows = len(target) if self._by_hand.per_row and target is not None else 1
                 if seen is not None and rows > 1:
                     seen = seen * rows
                 made = self._pass_of(loss, seen, target, call)
+            if written or (value is not None and value is not tensor):
+                self._terms.want()
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
             else:
@@ -333,6 +350,8 @@ class Recorder:
                     made.call = None
                 if made is not None:
                     made.weight = weight if weight is None or rows == 1 else weight / rows
+                    if written:
+                        made.weight = torch.ones_like(loss)
                 self._alone = recording.num_steps >= _SURE and not self._strangers
             if made is not None:
                 recording.passes.add(made)
@@ -467,6 +486,7 @@ class Recorder:
         recording = self.recording
         recording.events += b"s"
         self._passes, self._kept, self._step_loss = 0, False, None
+        self._terms.begin()
         step, probe, self._probe = recording.num_steps - 1, self._probe, None
         if probe is not None:
             recording.probes.append(probe.finish(step, self._gradients))
@@ -480,6 +500,21 @@ class Recorder:
         if len(recording.states) > _STATES + 1:
             del recording.states[1]
         self._timing.copied(recording.num_steps, time.perf_counter() - begun)
+
+
+class _Value(NamedTuple):
+    """The value of a loss function as it was given: the tensor, how often it was written to, and what it was.
+
+    A copy is made only where loops are known to write over it, `loss += penalty`.
+    """
+
+    tensor: torch.Tensor
+    version: int
+    before: torch.Tensor | None
+
+    def is_written(self, loss: torch.Tensor) -> bool:
+        """Whether it is a loss, and was written over since."""
+        return loss is self.tensor and loss._version > self.version
 
 
 class Begun(NamedTuple):
