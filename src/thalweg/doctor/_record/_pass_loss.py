@@ -13,12 +13,14 @@ from thalweg.doctor._record._recording import LossCall, Recording
 
 
 class _Called(NamedTuple):
-    """A loss function that was called for a pass."""
+    """A loss function that was called for a pass; how often its value had been written to, and maybe a copy of it."""
 
     call: SeenCall
     options: dict[str, Any] | None
     more: dict[str, Any]
     autocast: bool
+    version: int
+    before: torch.Tensor | None
 
     def is_like(self, known: LossCall | None) -> bool:
         """Whether it is the same function, called by the model or not."""
@@ -43,6 +45,7 @@ class PassLoss:
         self._recording, self._by_hand = recording, by_hand
         self._calls: list[_Called] = []
         self._place = 0  # of that which was chosen last
+        self._written = False  # whether the loop writes over values, as `loss += penalty` does
         #: of the user's own criterion: value and target
         self.whole: tuple[torch.Tensor, Any] | None = None
         #: the loss function that was chosen last
@@ -64,7 +67,20 @@ class PassLoss:
         look = look or self.call is None
         device = call.input.device.type
         autocast = torch.is_autocast_enabled(device) if look else self._recording.loss_autocast
-        self._calls.append(_Called(call, options, more, autocast))
+        value = call.value
+        before = value.detach().clone() if self._written else None
+        self._calls.append(_Called(call, options, more, autocast, value._version, before))
+
+    def before(self, value: torch.Tensor) -> torch.Tensor | None:
+        """Returns the value of a loss function as it was given, if the loop has written over it.
+
+        None where it has for the first time: copies are made from then on.
+        """
+        called = next((each for each in self._calls if each.call.value is value), None)
+        if called is None or value._version == called.version:
+            return value
+        self._written = True
+        return called.before
 
     def add_own(self, own: torch.Tensor, inside: list[SeenCall], output: torch.Tensor, *, look: bool) -> None:
         """Adds the loss that a model answered with.

@@ -88,8 +88,6 @@ class Recorder:
         self._by_hand = ByHand(self._note_target)
         self._losses = PassLoss(self.recording, self._by_hand)
         self._terms = Terms()
-        self._value: _Value | None = None
-        self._written = False  # whether the loop writes over the values of its loss function
         if criterion is not None:
             self._by_hand.end()
         self._step_loss: torch.Tensor | None = None
@@ -240,7 +238,6 @@ class Recorder:
             self._by_hand.end()
         value = function(*args, **kwargs)
         call = SeenCall(name, value, input, args[1] if len(args) > 1 else kwargs.get("target"), args, kwargs)
-        self._value = _Value(value, value._version, value.detach().clone() if self._written else None)
         if self._inside is not None:
             if not (self._inside and self._inside[-1].value is value):  # a mode of torch's lets a call call itself
                 self._inside.append(call)
@@ -321,12 +318,11 @@ class Recorder:
             recording, loss = self.recording, tensor.detach()
             look = self._probe is not None
             value, target, call = self._losses.chosen(tensor, self._output, look=look) or (None, None, None)
-            before = value
-            written = value is tensor and self._value is not None and self._value.is_written(tensor)
-            if written and self._value is not None:
-                before, self._written = self._value.before, True
+            before = None if value is None else self._losses.before(value)
             if value is not None and before is not None:
                 self._terms.read(tensor, value, before, self._model)
+            if value is not None and before is not tensor:
+                self._terms.want()
             if self._probe is not None and call is None:
                 recording.mean_over = tuple(self._output.shape), mean_over(tensor)
             made, rows = None, 1
@@ -336,8 +332,6 @@ class Recorder:
                 if seen is not None and rows > 1:
                     seen = seen * rows
                 made = self._pass_of(loss, seen, target, call)
-            if written or (value is not None and value is not tensor):
-                self._terms.want()
             if self._alone and value is tensor:
                 backward(tensor, *args, **kwargs)
             else:
@@ -350,10 +344,10 @@ class Recorder:
                     made.call = None
                 if made is not None:
                     made.weight = weight if weight is None or rows == 1 else weight / rows
-                    if written:
-                        made.weight = torch.ones_like(loss)
                 self._alone = recording.num_steps >= _SURE and not self._strangers
             if made is not None:
+                if value is tensor and before is not tensor:  # terms were added to the value itself
+                    made.weight = torch.ones_like(loss)
                 recording.passes.add(made)
             self._note_pass(loss, kept)
             self._retained = bool(kwargs.get("retain_graph"))
@@ -500,21 +494,6 @@ class Recorder:
         if len(recording.states) > _STATES + 1:
             del recording.states[1]
         self._timing.copied(recording.num_steps, time.perf_counter() - begun)
-
-
-class _Value(NamedTuple):
-    """The value of a loss function as it was given: the tensor, how often it was written to, and what it was.
-
-    A copy is made only where loops are known to write over it, `loss += penalty`.
-    """
-
-    tensor: torch.Tensor
-    version: int
-    before: torch.Tensor | None
-
-    def is_written(self, loss: torch.Tensor) -> bool:
-        """Whether it is a loss, and was written over since."""
-        return loss is self.tensor and loss._version > self.version
 
 
 class Begun(NamedTuple):
