@@ -117,3 +117,25 @@ def test_weights_of_another_model_are_not_those_that_are_known():
         return F.cross_entropy(model(x), y) + sum(p.square().sum() for p in other.parameters())
 
     assert train(loss_of).view().replay.whole is None
+
+
+def test_the_loop_is_not_disturbed_by_looking():
+    kept = torch.zeros(1)
+
+    def loss_of(model, x, y):
+        noisy = sum((p * torch.rand(())).square().sum() for p in model.parameters())
+        kept.add_(1)
+        return F.cross_entropy(model(x), y) + 1e-3 * noisy + 1e-3 * kept.clone()
+
+    train(loss_of)
+    drawn, added = torch.rand(()), float(kept)
+    kept.zero_()
+    torch.manual_seed(0)
+    x = torch.randn(400, 10)
+    y = (x[:, 0] + x[:, 1] > 0).long()
+    model = nn.Sequential(nn.Linear(10, 24), nn.ReLU(), nn.Linear(24, 2))
+    for _ in range(60):
+        rows = torch.randperm(300)[:32]
+        loss_of(model, x[rows], y[rows])
+    assert added == 60
+    assert drawn == torch.rand(())

@@ -401,8 +401,12 @@ class View:
         return self._factors(self.recording.states[0], self.training[:8])
 
     def update_ratio(self) -> float:
-        """Returns the largest share by which one of the first steps changed the weights; median over matrices."""
-        matrices = {name for name, p in self.recording.params.items() if p.ndim > 1}  # biases begin at 0
+        """Returns the largest share by which one of the first steps changed the weights; median over matrices.
+
+        Those that begin at 0, as biases do, are left out.
+        """
+        start = self.recording.states[0].model
+        matrices = {name for name, p in self.recording.params.items() if p.ndim > 1 and bool(start[name].any())}
         found = [
             float(np.median(ratios))
             for probe in self.recording.probes[:4]

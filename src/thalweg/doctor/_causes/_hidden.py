@@ -88,6 +88,8 @@ def _better_centred(view: View, steep: list[_Hidden]) -> Finding | None:
         return None
     change = Change(model=_centred(steep))
     tried = view.early(change, 2 * EARLY)
+    if tried is not None and tried.changed < _BETTER * tried.own and not tried.is_better(_BETTER):
+        tried = view.early(change, 4 * EARLY)  # less by then, and not yet less than in the end
     if tried is None or not tried.is_better(_BETTER):
         return None
     worst = max(steep, key=lambda each: each.steeper)

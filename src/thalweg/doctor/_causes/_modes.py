@@ -47,11 +47,12 @@ def _evaluation_in_training_mode(view: View) -> Finding | None:
 @cause("missing_train", "training in evaluation mode")
 def _training_in_evaluation_mode(view: View) -> Finding | None:
     parts, steps = _kinds(view), view.recording.num_steps
-    since = max((each.step + 1 for each in view.passes if each.training), default=0)
-    if not parts or not view.passes or since > (1 - _LONG) * steps:
+    passes = list(view.recording.passes)
+    since = max((each.step + 1 for each in passes if each.training), default=0)
+    if not parts or not passes or since > (1 - _LONG) * steps:
         return None
     always = since == 0
-    until = min((each.step for each in view.passes if each.step >= since), default=since)  # not all are held
+    until = min((each.step for each in passes if each.step >= since), default=since)  # not all are held
     evaluated = next((step for step, _ in view.curve if since <= step <= until), None)
     when = f"{since:,}" if evaluated is None else f"{evaluated:,} and its evaluation"
     return Finding(

@@ -20,6 +20,8 @@ _THROWN = 3.0
 _LEAP = 0.3
 #: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
 _LEARNT = 0.5
+#: the same at which training has come so far that a longer step has nothing to gain; and from which it is stuck
+_KNOWN, _STUCK = 0.1, 0.7
 #: a loss that is this share of the first one has come far enough
 _COME = 0.5
 #: and too short where it lies beyond so many steps
@@ -56,7 +58,8 @@ def _lr_too_high(view: View) -> Finding | None:
     died = _died(view)
     trials = _lower(view) if broken is None and not risen and (died or view.unlearnt() > _LEARNT) else []
     slower = next(((f, each) for f, each in trials if each.is_better(_BETTER_DEAD if died else _BETTER)), None)
-    leaps = ratio >= _LEAP and (thrown or not trials or any(each.is_better(1.0) for _, each in trials))
+    harmed = any(each.is_better(1.0) for _, each in trials) if trials else view.unlearnt() > _STUCK
+    leaps = ratio >= _LEAP and (thrown or harmed)
     if broken is None and not risen and not middle < _TOO_LONG and not leaps and slower is None:
         return None
     evidence, weight = [], 0.6
@@ -122,7 +125,7 @@ def _lr_too_low(view: View) -> Finding | None:
     lr, size = max(map(max, view.recording.rates)), max(1, len(losses) // 10)
     middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
-    if middle < _TOO_SHORT or end < _COME * start:
+    if middle < _TOO_SHORT or end < _COME * start or view.unlearnt() < _KNOWN:
         return None
     # along its own direction a batch of few rows that say little would have its noise learnt by heart
     elsewhere = float(np.median(view.far_factors)) * max(view.recording.rates[-1]) / lr

@@ -14,6 +14,9 @@ from thalweg.doctor._record._batch import tensors_of
 #: functions whose first number may be that of the rows
 _SIZED = ("div", "arange", "view", "reshape", "expand", "zeros", "ones", "full")
 
+#: operators that begin as those which write over what they are given
+_KEPT = ("__invert__", "__int__", "__index__", "__iter__")
+
 
 class Given(enum.Enum):
     """What a function is given that is another thing in every pass."""
@@ -243,7 +246,7 @@ class Reader:
             given = tensors_of(call.args, call.kwargs)
             todo += given
             if id(tensor) in self._of_output:
-                _check_kept(call)
+                check_kept(call.name, call.kwargs)
                 meeting |= {id(each): each for each in given if id(each) not in self._of_output}
         return list(meeting.values()), list(roots.values())
 
@@ -288,7 +291,7 @@ class Reader:
         return Tape(steps=tuple(steps), dtype=target.dtype, ndim=target.ndim, flat=len(target) > rows)
 
     def _step(self, call: Noted, made: Callable[[torch.Tensor], Any]) -> Step:
-        _check_kept(call)
+        check_kept(call.name, call.kwargs)
         rows, sized = len(self.output), call.name in _SIZED
 
         def template(value: Any) -> Any:
@@ -309,9 +312,10 @@ class Reader:
         return Step(function=call.function, name=call.name, args=template(call.args), kwargs=template(call.kwargs))
 
 
-def _check_kept(call: Noted) -> None:
-    """Raises `Unknown` where a function wrote over what it was given."""
-    if (call.name.endswith("_") and not call.name.endswith("__")) or "out" in call.kwargs:
+def check_kept(name: str, kwargs: Mapping[str, Any]) -> None:
+    """Raises `Unknown` where a function of that name writes over what it is given."""
+    own = name.endswith("__")
+    if "out" in kwargs or (name.startswith("__i") and name not in _KEPT if own else name.endswith("_")):
         raise Unknown("its loss is computed by hand, and tensors are written over for that")
 
 

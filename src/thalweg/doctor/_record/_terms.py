@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from thalweg.doctor._record._batch import tensors_of
+from thalweg.doctor._record._device import kept_random
 from thalweg.doctor._record._modes import Watching
 from thalweg.doctor._record._naming import same
-from thalweg.doctor._record._tape import Kept, Made, Noted, Step, Unknown, Weight, Whole, leaves_of, name_of
+from thalweg.doctor._record._tape import Kept, Made, Noted, Step, Unknown, Weight, Whole, check_kept, leaves_of, name_of
 
 #: passes that are looked at, and functions in one of them, at most
 _LOOKS, _MOST = 3, 8192
@@ -104,7 +105,7 @@ def _read(
         else:
             places |= {id(each): Made(place, k) for k, each in enumerate(call.result)}
     whole = Whole(steps=_needed(steps, places.get(id(loss))))
-    with torch.no_grad():
+    with kept_random(), torch.no_grad():
         if not same(whole(before, dict(model.named_parameters())), loss.reshape(())):
             raise Unknown("what is added to its loss gives another value when it is done again")
     return whole
@@ -123,6 +124,8 @@ def _needed(steps: Mapping[int, Step], last: Any) -> dict[int, Step]:
             raise Unknown("its loss has terms that are not of its weights alone")
         if isinstance(leaf, Made) and leaf.step not in needed:
             step = needed[leaf.step] = steps[leaf.step]
+            if step.name not in _AS_NEW:
+                check_kept(step.name, step.kwargs)
             todo += leaves_of((step.args, step.kwargs))
     if not needed:
         raise Unknown("what is added to its loss is not seen")
