@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.doctor.score import figures  # noqa: E402
 
 SCRIPTS = HERE / "scripts"
-GROUPS = ("pictures", "tables", "text", "mixed", "everyday", "courses", "daily")
+GROUPS = ("pictures", "tables", "text", "mixed", "everyday", "courses", "daily", "varied")
 #: where scripts look for data: what is embedded in the package, and the folder that THALWEG_DATA names
 _EMBEDDED, _DATA = "embedded/", "data/"
 
@@ -57,6 +57,7 @@ def work(case: dict[str, Any]) -> dict[str, Any]:
     from thalweg.doctor import watch_script
 
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)  # the script before may have set another
     warnings.simplefilter("ignore")
     begun, before = time.perf_counter(), Path.cwd()
     with TemporaryDirectory() as place:
