@@ -352,3 +352,26 @@ def test_rows_that_cannot_be_told_apart():
         assert proof.refused is None
         assert not [each for each in proof.notes if "fails" in each]
         assert all(a == b for a, b in run.view().replay.recorded())
+
+
+@pytest.mark.parametrize(("rate", "blamed"), [(0.002, False), (0.3, True)])
+def test_much_momentum_is_right_at_a_low_rate(rate, blamed):
+    model = network()
+    run = train(
+        lambda m, x, y: F.cross_entropy(m(x), y), model, torch.optim.SGD(model.parameters(), rate, 0.99), steps=200
+    )
+    assert ("momentum_too_high" in causes(run)) == blamed
+
+
+@pytest.mark.parametrize(("kind", "rate", "blamed"), [(torch.optim.Adam, 0.01, False), (torch.optim.SGD, 0.1, True)])
+def test_tight_clipping_is_none_to_adam(kind, rate, blamed):
+    model = network()
+    optimizer = kind(model.parameters(), rate)
+    with watch(model, optimizer) as run:
+        for step in range(200):
+            x, y = classes(step)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+            optimizer.step()
+    assert ("clipping_too_tight" in causes(run)) == blamed

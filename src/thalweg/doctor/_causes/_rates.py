@@ -26,8 +26,8 @@ _KNOWN, _STUCK = 0.1, 0.7
 _COME = 0.5
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
-#: clipping that leaves less than this of most gradients
-_TIGHT = 0.1
+#: clipping that leaves less than this of most gradients; the share of the loss that the first steps come to without it
+_TIGHT, _FREE = 0.1, 0.9
 #: a rate below this share of the largest makes no step worth the name
 _SPENT = 0.01
 #: share of the units of a layer that steps have killed
@@ -161,7 +161,11 @@ def _momentum_too_high(view: View) -> Finding | None:
     if value < 0.98 or steps < 10:
         return None
     memory = 1 / (1 - value) if value < 1 else math.inf
-    usual = 0.9 if name == "momentum" else (0.9, group["betas"][1])
+    after = 0.9 if name == "momentum" else (0.9, group["betas"][1])
+    usual = setting(name, after)
+    less = view.early(Change(optimizer=usual))
+    if less is not None and less.changed > less.own:  # as where the rate is as much lower
+        return None
     return Finding(
         cause="momentum_too_high",
         says=f"Momentum is {value:g}: a step still holds gradients of the last {memory:,.0f} steps.",
@@ -170,9 +174,9 @@ def _momentum_too_high(view: View) -> Finding | None:
         remedies=[
             Remedy(
                 says="Try 0.9.",
-                change=Change(optimizer=setting(name, usual)),
+                change=Change(optimizer=usual),
                 before=f"{name}={group.get(name)}",
-                after=f"{name}={usual}",
+                after=f"{name}={after}",
             )
         ],
     )
@@ -182,6 +186,9 @@ def _momentum_too_high(view: View) -> Finding | None:
 def _clipping_too_tight(view: View) -> Finding | None:
     shares = [probe.clipped for probe in view.recording.probes if probe.clipped is not None]
     if not view.recording.clips or not shares or np.median(shares) > _TIGHT:
+        return None
+    free = view.early(Change(clip=False))
+    if free is not None and free.changed > _FREE * free.own:  # as where Adam divides by the size of the gradients
         return None
     name, (args, kwargs) = next(iter(view.recording.clips.items()))
     given = ", ".join([*map(str, args), *(f"{key}={value}" for key, value in kwargs.items())])
