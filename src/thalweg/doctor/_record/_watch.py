@@ -110,7 +110,8 @@ class Recorder:
         first, *_, last = [*parts_of(model)] * 2
         undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
         undo.callback(last.register_forward_hook(self._after_forward).remove)
-        undo.enter_context(self._outside).enter_context(Outside(self.recording))
+        if self.recording.num_steps < _LOOKED:
+            undo.enter_context(self._outside).enter_context(Outside(self.recording))
         undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
         undo.callback(optimizer.register_step_post_hook(self._after_step).remove)
         undo.callback(register_optimizer_step_pre_hook(self._seen_step).remove)
