@@ -322,3 +322,18 @@ def test_a_loop_that_diverges_is_replayed_through_infinity_to_no_number():
     pairs = run.view().replay.recorded()
     assert any(a == np.inf for a, _ in pairs)
     assert all(a == b or (a != a and b != b) for a, b in pairs)
+
+
+def test_a_watch_that_is_entered_again_looks_at_no_other_module():
+    network = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, _ = data()
+    run, own = tw.watch(network, optimizer), nn.Module._call_impl
+    for again in (False, True):
+        with run:
+            assert (nn.Module._call_impl is own) == again
+            for _ in range(3):
+                optimizer.zero_grad()
+                F.mse_loss(network(x)[:, 0], x[:, 0]).backward()
+                optimizer.step()
+    assert nn.Module._call_impl is own
