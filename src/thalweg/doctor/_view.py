@@ -406,7 +406,7 @@ class View:
         Those that begin at 0, as biases do, are left out.
         """
         start = self.recording.states[0].model
-        matrices = {name for name, p in self.recording.params.items() if p.ndim > 1 and bool(start[name].any())}
+        matrices = {name for name, p in self.recording.params.items() if p.ndim > 1 and bool(start.get(name, p).any())}
         found = [
             float(np.median(ratios))
             for probe in self.recording.probes[:4]
