@@ -337,3 +337,17 @@ def test_a_watch_that_is_entered_again_looks_at_no_other_module():
                 F.mse_loss(network(x)[:, 0], x[:, 0]).backward()
                 optimizer.step()
     assert nn.Module._call_impl is own
+
+
+def test_a_loop_may_call_its_model_under_vmap():
+    network = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, _ = data()
+    with tw.watch(network, optimizer) as run:
+        for _ in range(4):
+            each = torch.func.vmap(lambda row, y: F.mse_loss(network(row), y))(x, x[:, :1])
+            assert each.shape == (len(x),)
+            optimizer.zero_grad()
+            F.mse_loss(network(x), x[:, :1]).backward()
+            optimizer.step()
+    assert run.recording.num_steps == 4

@@ -11,6 +11,7 @@ from weakref import ref
 import torch
 from torch import nn
 from torch._C import DisableTorchFunction
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.utils.hooks import RemovableHandle
 
 from thalweg.doctor._record._activations import ActivationCalls, name_of
@@ -241,7 +242,9 @@ def _led(name: str, prefix: str) -> str:
 
 def _is_readable(values: Any) -> bool:
     """Whether something is a tensor of numbers of which moments can be taken."""
-    return isinstance(values, torch.Tensor) and values.is_floating_point()
+    if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+        return False
+    return not is_functorch_wrapped_tensor(values)  # under vmap or grad it has no numbers
 
 
 def _takes_other_ways(model: nn.Module) -> bool:
