@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -164,9 +165,9 @@ def test_what_is_kept_is_bounded(memory):
             )
         )
     steps = [each.step for each in passes]
-    between = {1: [], 16_000: [*range(64, 396, 64)], 40_000: [*range(16, 392, 16)]}[memory]
+    between = {1: [], 16_000: [*range(64, 392, 64)], 40_000: [*range(16, 384, 16)]}[memory]
     first, last = memory // 4_000, max(1, memory // 16_000)
-    assert steps == [*range(first), *between, *range(400 - 4 * last, 400, 4)]
+    assert steps == [*range(first), *between, *range(400 - 8 * last, 400, 8)]
     assert len(steps) <= max(1, memory // 1_000)
 
 
@@ -351,3 +352,78 @@ def test_a_loop_may_call_its_model_under_vmap():
             F.mse_loss(network(x), x[:, :1]).backward()
             optimizer.step()
     assert run.recording.num_steps == 4
+
+
+@pytest.mark.parametrize("forgotten", [21, 24], ids=["in a light pass", "in one that is kept"])
+def test_steps_whose_batches_are_not_kept_are_seen_all_the_same(forgotten):
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.5)
+    x, y = data()
+    run, losses, events, evaluated = tw.watch(network, optimizer, memory=1), [], "", 0.0
+    with run:
+        for k in range(40):
+            if k == 13:
+                with torch.no_grad():
+                    evaluated = F.cross_entropy(network(x), y).item()
+                events += "e"
+            if k != forgotten:
+                optimizer.zero_grad()
+                events += "z"
+            loss = F.cross_entropy(network(x[k : k + 16]), y[k : k + 16])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            events += "fbs"
+    recording = run.recording
+    assert recording.events.decode() == events
+    assert [float(loss) for loss in recording.losses] == losses
+    assert [k for k, kept in enumerate(recording.kept) if kept] == [forgotten]
+    assert [(each.step, float(each.losses[0])) for each in recording.curve] == [(13, evaluated)]
+    assert [each.step for each in recording.passes] == [32]
+    assert len(recording.rates) == 40
+
+
+def test_a_second_optimizer_that_comes_late_is_seen():
+    network, other = model(), nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    late = torch.optim.SGD(other.parameters(), lr=0.1)
+    x, _ = data()
+    with tw.watch(network, optimizer, memory=1) as run:
+        train(network, optimizer, F.cross_entropy, steps=19)
+        for _ in range(3):
+            other(x).square().mean().backward()
+            late.step()
+            train(network, optimizer, F.cross_entropy, steps=1)
+    assert len(run.recording.losses) == 22
+    assert any("another optimizer of the loop trains something else" in note for note in run.recording.notes)
+
+
+def test_a_watch_that_is_entered_often_keeps_few_states():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    run = tw.watch(network, optimizer)
+    for _ in range(20):
+        with run:
+            train(network, optimizer, F.cross_entropy, steps=3)
+    assert len(run.recording.states) <= 6
+    assert run.recording.states[0].step == 0
+    assert run.recording.states[-1].step == 60
+
+
+def test_a_copy_of_a_watched_model_is_a_model_of_its_own():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with tw.watch(network, optimizer) as run:
+        train(network, optimizer, F.cross_entropy, steps=3)
+        best, file = copy.deepcopy(network), io.BytesIO()
+        torch.save(network, file)
+        file.seek(0)
+        saved = torch.load(file, weights_only=False)
+        train(network, optimizer, F.cross_entropy, steps=3)
+        for other in (best, saved):
+            F.cross_entropy(other(data()[0]), data()[1]).backward()
+            other.zero_grad()
+            assert all(p.grad is None for p in other.parameters())
+            assert all(p.grad is not None for p in network.parameters())
+    assert len(run.recording.losses) == 6
+    assert run.recording.events == b"zfbs" * 6

@@ -54,7 +54,8 @@ class ByHand:
         self._told, self._mode, self._looks = told, Watching(self._noted), _LOOKS
         #: whether the pass that was seen last is not like those before
         self.strayed = False
-        self._entered = self._evaluating = False
+        #: whether it looks on
+        self.entered = self._evaluating = False
         self._output: torch.Tensor | None = None
         self._dtype: torch.dtype | None = None  # to which the function of torch wants the target to be cast
 
@@ -76,14 +77,14 @@ class ByHand:
         self._calls: list[Noted] = []
         self._num = 0
         self._of_output = {id(output): output}
-        self._entered = True
+        self.entered = True
         self._mode.enter()
 
     def leave(self) -> None:
         """Looks on no longer, until the model is called again."""
-        if not self._entered:
+        if not self.entered:
             return
-        self._entered = False
+        self.entered = False
         self._mode.leave()
         if self._evaluating and self._target is not None:
             value = self._value

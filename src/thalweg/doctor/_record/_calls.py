@@ -5,12 +5,37 @@ from __future__ import annotations
 import itertools
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 #: what is called in place of the original, and under which name the code of the function finds it
 Seen = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 _NAME = "_thalweg_seen"
 _count = itertools.count()
+
+
+class Hook(partial[Any]):
+    """A hook on a module that copies of the module do not have, be they made by `copy.deepcopy` or by a pickle.
+
+    Example:
+        >>> import copy
+        >>> from torch import nn, zeros
+        >>> model = nn.Linear(2, 1)
+        >>> handle = model.register_forward_hook(Hook(lambda *args: print("called")))
+        >>> other = copy.deepcopy(model)
+        >>> _ = model(zeros(3, 2)), other(zeros(3, 2))
+        called
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
+        return nothing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial, (nothing,)
+
+
+def nothing(*args: object, **kwargs: object) -> None:
+    """Does nothing, in place of a hook."""
 
 
 def intercept(function: Any, seen: Seen) -> Callable[[], None]:
@@ -39,7 +64,7 @@ def intercept(function: Any, seen: Seen) -> Callable[[], None]:
     original = types.FunctionType(code, function.__globals__, function.__name__, defaults, function.__closure__)
     original.__kwdefaults__ = named
     place = f"{_NAME}_{next(_count)}"  # another one may look on already
-    function.__globals__[place] = lambda args, kwargs: seen(original, args, kwargs)
+    function.__globals__[place] = partial(seen, original)
     free = ", ".join(code.co_freevars)  # code may be exchanged for such that closes over as many names
     space: dict[str, Any] = {}
     text = (

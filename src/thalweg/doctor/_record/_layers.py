@@ -15,6 +15,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.utils.hooks import RemovableHandle
 
 from thalweg.doctor._record._activations import ActivationCalls, name_of
+from thalweg.doctor._record._calls import Hook
 from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._recording import LayerStats, ParamStats, Probe
 from thalweg.models import is_activation
@@ -51,16 +52,16 @@ class LayerProbe:
             if any(part.children()):
                 continue
             if is_activation(part):
-                self._hooks.append(part.register_forward_pre_hook(partial(self._before_activation, name)))
-            self._hooks.append(part.register_forward_hook(partial(self._after_layer, name)))
+                self._hooks.append(part.register_forward_pre_hook(Hook(self._before_activation, name)))
+            self._hooks.append(part.register_forward_hook(Hook(self._after_layer, name)))
         if _takes_other_ways(model):
             return
         for part in parts_of(model):
             if part is called:  # its hooks have been read
                 self._functions.enter()
             else:
-                self._hooks.append(part.register_forward_pre_hook(self._enter))
-            self._hooks.append(part.register_forward_hook(self._leave, always_call=True))
+                self._hooks.append(part.register_forward_pre_hook(Hook(self._enter)))
+            self._hooks.append(part.register_forward_hook(Hook(self._leave), always_call=True))
 
     def _enter(self, part: nn.Module, given: tuple[Any, ...]) -> None:
         self._functions.enter()

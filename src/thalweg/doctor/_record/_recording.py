@@ -16,10 +16,8 @@ from thalweg.doctor._record._device import RandomState
 from thalweg.doctor._record._state import State
 from thalweg.doctor._record._tape import Whole
 
-#: of the passes between the first and the last ones, those of every such step are held until there is no room
+#: of the passes after the first ones, those of every such step are held
 _EVERY = 8
-#: of the last ones, those of every such step
-_OF_LAST = 4
 
 
 #: operations with their numbers, the last first
@@ -190,8 +188,8 @@ class Passes:
     """Passes in order, of bounded size: the first ones, some of those between, and some of the last ones.
 
     A batch that is held costs its loop new memory for the next one, more than all else that the recorder does: so
-    only the first passes are held one after another. Of the last ones, those of every fourth step are, in a ring that
-    fits into a cache.
+    only the first passes are held one after another. Of the others, those of every eighth step are: the last ones in a
+    ring that fits into a cache, and of those before ever fewer.
 
     Args:
         memory: Bytes; a quarter of them is for the first passes, a sixteenth for the last ones.
@@ -206,9 +204,13 @@ class Passes:
         self._size_between, self._size_last = 0, 0
         self._every = _EVERY
 
+    def next_taken(self, step: int) -> int:
+        """Returns the first step, from one on, of which it would hold a pass."""
+        return step if self._room > 0 or not self._last else -(-step // _EVERY) * _EVERY
+
     def takes(self, step: int) -> bool:
         """Whether it would hold a pass of a step."""
-        return self._room > 0 or step % _OF_LAST == 0 or not self._last
+        return self.next_taken(step) == step
 
     def add(self, new: Pass) -> None:
         """Adds a pass, and drops others where there is no room left; leaves it out where it would not hold it."""

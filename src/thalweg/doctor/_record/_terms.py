@@ -34,13 +34,14 @@ class Terms:
     def __init__(self) -> None:
         self.whole: Whole | None = None
         self._looks = _LOOKS
-        self._wanted = False
+        #: whether it looks at this pass, or will look at the next one
+        self.wanted = False
         self._calls: list[Noted] = []
         self._mode = Watching(self._noted)
 
     def want(self) -> None:
         """Looks at the next pass, where nothing was found so far."""
-        self._wanted = self._looks > 0 and self.whole is None
+        self.wanted = self._looks > 0 and self.whole is None
 
     def begin(self) -> None:
         """A step was made."""
@@ -49,12 +50,12 @@ class Terms:
 
     def go_on(self) -> None:
         """The model has answered."""
-        if self._wanted:
+        if self.wanted:
             self._mode.enter()
 
     def leave(self) -> None:
         """The model, backward or the optimizer is at work."""
-        if self._wanted:
+        if self.wanted:
             self._mode.leave()
 
     def read(self, loss: torch.Tensor, value: torch.Tensor, before: torch.Tensor, model: nn.Module) -> None:
@@ -65,11 +66,11 @@ class Terms:
             model: Whose weights are looked for.
         """
         self.leave()
-        if self._wanted and self._calls:
+        if self.wanted and self._calls:
             self._looks -= 1
             with contextlib.suppress(Exception):  # functions of any kind are called again there
                 self.whole = _read(self._calls, loss, value, before, model)
-        self._calls, self._wanted = [], False
+        self._calls, self.wanted = [], False
 
     def _noted(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if len(self._calls) < _MOST and tensors_of(result):

@@ -20,7 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from thalweg.core import InputError, RunError, check_number
 from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
 from thalweg.doctor._record._byhand import ByHand
-from thalweg.doctor._record._calls import after_closure, intercept
+from thalweg.doctor._record._calls import Hook, after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
 from thalweg.doctor._record._head import mean_over
 from thalweg.doctor._record._joint import parts_of
@@ -84,6 +84,8 @@ class Recorder:
         self._output: torch.Tensor | None = None
         self._answer: Any = None  # the whole of it
         self._alone = False  # whether all that backward is called on in the loop comes from the model
+        self._light = False  # whether of the pass nothing is kept but what backward is called on
+        self._light_steps = 0  # of the coming ones, those whose passes are all light
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
         self._by_hand = ByHand(self._note_target)
         self._losses = PassLoss(self.recording, self._by_hand)
@@ -103,13 +105,14 @@ class Recorder:
         if _active:
             raise RunError("Another loop is being watched. End its `with` block first.")
         _active.append(self)
+        del self.recording.states[-1:]  # that of where it was left
         undo, model, optimizer = self._undo, self._model, self._optimizer
         undo.callback(_active.clear)
         undo.callback(self._by_hand.leave)
         undo.callback(self._terms.leave)
         first, *_, last = [*parts_of(model)] * 2
-        undo.callback(first.register_forward_pre_hook(self._before_forward, with_kwargs=True).remove)
-        undo.callback(last.register_forward_hook(self._after_forward).remove)
+        undo.callback(first.register_forward_pre_hook(Hook(self._before_forward), with_kwargs=True).remove)
+        undo.callback(last.register_forward_hook(Hook(self._after_forward)).remove)
         if self.recording.num_steps < _LOOKED:
             undo.enter_context(self._outside).enter_context(Outside(self.recording))
         undo.callback(optimizer.register_step_pre_hook(self._before_step).remove)
@@ -118,15 +121,15 @@ class Recorder:
         if "torch._dynamo" in sys.modules:  # what is compiled does not see hooks that come and go
             undo.enter_context(torch.compiler.set_stance("force_eager"))
         if isinstance(self.recording.criterion, nn.Module):
-            undo.callback(self.recording.criterion.register_forward_hook(self._after_criterion).remove)
+            undo.callback(self.recording.criterion.register_forward_hook(Hook(self._after_criterion)).remove)
         for name in LOSSES:
             undo.callback(intercept(getattr(F, name), partial(self._seen_loss, name)))
         for name in _CLIPS:
             undo.callback(intercept(getattr(nn.utils, name), partial(self._seen_clip, name)))
         undo.callback(intercept(torch.amp.GradScaler.scale, self._seen_scaling))
         self._patch(torch.Tensor, "backward", self._seen_backward(torch.Tensor.backward))
-        self._patch(optimizer, "zero_grad", self._seen_zeroing(optimizer.zero_grad))
-        self._patch(model, "zero_grad", self._seen_zeroing(model.zero_grad))
+        undo.callback(intercept(nn.Module.zero_grad, self._seen_zeroing))
+        self._patch(optimizer, "zero_grad", partial(self._zero, optimizer.zero_grad))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -176,29 +179,36 @@ class Recorder:
             self._probe.take_over(begun.probe, prefix)
 
     def _before_forward(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        recording, model = self.recording, self._model
+        recording, training = self.recording, torch.is_grad_enabled()
+        recording.events += b"f" if training else b"e"
+        self._given = args, kwargs
         self._by_hand.leave()
-        self._terms.leave()
-        self._given, self._inside = (args, kwargs), []
-        if not torch.is_grad_enabled():
-            recording.events += b"e"
+        if training:
+            self._evaluating = self._retained = False
+        self._light = training and self._light_steps > 0
+        if self._light:
             return
-        recording.events += b"f"
-        self._evaluating = self._retained = False
+        self._terms.leave()
+        self._inside = []
+        if training:
+            self._begin_pass(part)
+
+    def _begin_pass(self, part: nn.Module) -> None:
+        recording, model, step = self.recording, self._model, self.recording.num_steps
         if self._draws is not False:
             self._random = RandomState.now(device_of(model))
         if self._probe is not None and not self._probe.complete:  # a forward pass of which nothing came
             self._probe.remove()
             self._probe = None
-        if recording.num_steps == 0:
+        if step == 0:
             self._note_autocast()
             recording.params = dict(model.named_parameters())
             recording.frozen = frozenset(name for name, p in recording.params.items() if not p.requires_grad)
         if self._passes == 0:
             self._timing.begin()
-        if self._probe is None and recording.num_steps >= self._timing.next_probe:
+        if self._probe is None and step >= self._timing.next_probe:
             self._probe = LayerProbe(model, part)
-        if recording.num_steps >= self._timing.next_copy:
+        if step >= self._timing.next_copy:
             self._copy_state()
 
     def _note_autocast(self) -> None:
@@ -206,8 +216,11 @@ class Recorder:
         self.recording.autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        inside, self._inside, own = self._inside or [], None, own_loss(output)
         self._output, self._answer = logits_of(output), output
+        if self._light:
+            self._output = own_loss(output) if self._output is None else self._output
+            return
+        inside, self._inside, own = self._inside or [], None, own_loss(output)
         self._losses.forget()
         self._terms.go_on()
         if self._output is None and inside and own is not None:
@@ -232,6 +245,8 @@ class Recorder:
     # ---- the loss
 
     def _seen_loss(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._light:
+            return function(*args, **kwargs)
         input = args[0] if args else kwargs.get("input")
         if not isinstance(input, torch.Tensor):
             return function(*args, **kwargs)
@@ -310,46 +325,18 @@ class Recorder:
                 own(tensor, *args, **kwargs)
                 return
             self._by_hand.leave()
-            if self._output is None or not self._has_gradient():  # of something else
+            output = self._output
+            if output is None or not (output.requires_grad or self._has_gradient()):  # of something else
                 if self._retained:
                     self.recording.refuse("backward is called several times on what the model answered")
                 backward(tensor, *args, **kwargs)
                 return
-            kept = self._holds_gradients()
-            recording, loss = self.recording, tensor.detach()
-            look = self._probe is not None
-            value, target, call = self._losses.chosen(tensor, self._output, look=look) or (None, None, None)
-            before = None if value is None else self._losses.before(value)
-            if value is not None and before is not None:
-                self._terms.read(tensor, value, before, self._model)
-            if value is not None and before is not tensor:
-                self._terms.want()
-            if self._probe is not None and call is None:
-                recording.mean_over = tuple(self._output.shape), mean_over(tensor)
-            made, rows = None, 1
-            if recording.passes.takes(recording.num_steps):
-                seen = loss if before is tensor else None if before is None else _mean(before)
-                rows = len(target) if self._by_hand.per_row and target is not None else 1
-                if seen is not None and rows > 1:
-                    seen = seen * rows
-                made = self._pass_of(loss, seen, target, call)
-            if self._alone and value is tensor:
+            kept = self._kept if self._passes or self._zeroed else self._holds_gradients()
+            loss = tensor.detach()
+            if self._light:
                 backward(tensor, *args, **kwargs)
-            else:
-                weight, reached = self._looked_through(backward, tensor, value, args, kwargs)
-                if not reached:  # the loss of another model
-                    self._losses.forget()
-                    self._strangers = True
-                    return
-                if self._losses.has_strayed() and made is not None:
-                    made.call = None
-                if made is not None:
-                    made.weight = weight if weight is None or rows == 1 else weight / rows
-                self._alone = recording.num_steps >= _SURE and not self._strangers
-            if made is not None:
-                if value is tensor and before is not tensor:  # terms were added to the value itself
-                    made.weight = torch.ones_like(loss)
-                recording.passes.add(made)
+            elif not self._looked_at(backward, tensor, loss, args, kwargs):
+                return
             self._note_pass(loss, kept)
             self._retained = bool(kwargs.get("retain_graph"))
             self._forget()
@@ -357,6 +344,48 @@ class Recorder:
                 self._probe.after_backward()
 
         return called
+
+    def _looked_at(
+        self, backward: Callable[..., None], tensor: torch.Tensor, loss: torch.Tensor, args: Any, kwargs: Any
+    ) -> bool:
+        """Calls backward, and keeps the pass; returns whether it is one of the model."""
+        assert self._output is not None
+        recording, look = self.recording, self._probe is not None
+        value, target, call = self._losses.chosen(tensor, self._output, look=look) or (None, None, None)
+        before = None if value is None else self._losses.before(value)
+        if value is not None and before is not None:
+            self._terms.read(tensor, value, before, self._model)
+        if value is not None and before is not tensor:
+            self._terms.want()
+        if look and call is None:
+            recording.mean_over = tuple(self._output.shape), mean_over(tensor)
+        made, rows = None, 1
+        if recording.passes.takes(recording.num_steps):
+            seen = loss if before is tensor else None if before is None else _mean(before)
+            rows = len(target) if self._by_hand.per_row and target is not None else 1
+            if seen is not None and rows > 1:
+                seen = seen * rows
+            made = self._pass_of(loss, seen, target, call)
+        if self._alone and value is tensor:
+            backward(tensor, *args, **kwargs)
+        else:
+            weight, reached = self._looked_through(backward, tensor, value, args, kwargs)
+            if not reached:  # the loss of another model
+                self._losses.forget()
+                self._strangers = True
+                return False
+            if self._losses.has_strayed() and made is not None:
+                made.call = None
+            if made is not None:
+                made.weight = weight if weight is None or rows == 1 else weight / rows
+            self._alone = recording.num_steps >= _SURE and not self._strangers
+        if made is not None:
+            if value is tensor and before is not tensor:  # terms were added to the value itself
+                made.weight = torch.ones_like(loss)
+            recording.passes.add(made)
+        if self._draws is False:
+            self._random = None
+        return True
 
     def _looked_through(
         self, backward: Callable[..., None], loss: torch.Tensor, value: torch.Tensor | None, args: Any, kwargs: Any
@@ -374,14 +403,11 @@ class Recorder:
         return (weights[0].sum() if weights else None), bool(reached) or not look
 
     def _has_gradient(self) -> bool:
-        """Whether the last call of the model was one that a loss can be of."""
-        output = self._output
-        return output is not None and (output.requires_grad or any(t.requires_grad for t in tensors_of(self._answer)))
+        """Whether a loss can be of what the model answered last."""
+        return any(t.requires_grad for t in tensors_of(self._answer))
 
     def _holds_gradients(self) -> bool:
-        """Whether gradients of the step before are still there, at the first pass of one."""
-        if self._passes or self._zeroed:
-            return self._kept
+        """Whether gradients of the step before are still there."""
         return any(p.grad is not None and bool(p.grad.any()) for p in self._model.parameters())
 
     def _pass_of(self, loss: torch.Tensor, seen: torch.Tensor | None, target: Any, call: LossCall | None) -> Pass:
@@ -408,8 +434,6 @@ class Recorder:
         self._kept = kept
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
         self._zeroed, self._passes = False, self._passes + 1
-        if self._draws is False:
-            self._random = None
 
     # ---- the optimizer
 
@@ -418,21 +442,27 @@ class Recorder:
             self.recording.refuse("a GradScaler changes the gradients between backward and the step")
         return scale(*args, **kwargs)
 
-    def _seen_zeroing(self, zero: Callable[..., None]) -> Callable[..., None]:
-        def seen(*args: Any, **kwargs: Any) -> None:
-            self._zeroed = True
-            self.recording.events += b"z"
+    def _seen_zeroing(self, zero: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if args[0] is self._model:
+            self._zero(zero, *args, **kwargs)
+        else:
+            zero(*args, **kwargs)
+
+    def _zero(self, zero: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        self._zeroed = True
+        self.recording.events += b"z"
+        if self._by_hand.entered:
             with self._by_hand.paused():
                 zero(*args, **kwargs)
-
-        return seen
+        else:
+            zero(*args, **kwargs)
 
     def _seen_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Notes optimizers beside the one that is watched."""
         recording = self.recording
         if optimizer is self._optimizer:
             return
-        self._strangers, self._alone = True, False
+        self._strangers, self._alone, self._light_steps = True, False, 0
         own = {id(p) for p in self._model.parameters()}
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
         recording.elsewhere |= theirs
@@ -449,6 +479,9 @@ class Recorder:
         return clip(*args, **kwargs)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) == 1 and not kwargs:
+            self.note_step(optimizer)
+            return None
         calls = 0
 
         def noted() -> None:
@@ -464,12 +497,13 @@ class Recorder:
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
-        self._by_hand.leave()
+        if not self._light_steps:
+            self._by_hand.leave()
         if recording.num_steps == _LOOKED:
             self._outside.close()
         if self._followed:
             recording.refuse("several optimizers train its parameters in turn")
-        recording.rates.append(tuple(float(group["lr"]) for group in optimizer.param_groups))
+        recording.rates.append(tuple([float(group["lr"]) for group in optimizer.param_groups]))
         recording.kept.append(self._kept)
         if self._step_loss is not None:
             recording.losses.append(self._step_loss)
@@ -481,11 +515,17 @@ class Recorder:
         recording = self.recording
         recording.events += b"s"
         self._passes, self._kept, self._step_loss = 0, False, None
+        if self._light_steps:
+            self._light_steps -= 1
+            return
         self._terms.begin()
         step, probe, self._probe = recording.num_steps - 1, self._probe, None
         if probe is not None:
             recording.probes.append(probe.finish(step, self._gradients))
         self._timing.end(step, probed=probe is not None)
+        if self._alone and not self._terms.wanted and not self._by_hand.searches:
+            taken = recording.passes.next_taken(step + 1)
+            self._light_steps = max(0, min(taken, self._timing.next_probe, self._timing.next_copy) - step - 1)
 
     # ---- states
 
