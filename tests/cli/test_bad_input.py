@@ -208,6 +208,7 @@ CASES = [
     ("train iris --vary lr=1,2", "No such option"),
     # ---- doctor
     ("doctor", "Missing argument 'SCRIPT'"),
+    ("doctor --nonsense trains.py", "No such option '--nonsense'"),
     ("doctor nowhere.py", "script must be a Python file that is there, got 'nowhere.py'"),
     ("doctor --rerun --seeds 0 nowhere.py", "seeds must be at least 2 with --rerun, got 0. Leave --rerun out"),
     ("doctor --seeds x nowhere.py", "'x' is not a valid integer"),

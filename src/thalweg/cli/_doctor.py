@@ -12,7 +12,7 @@ import click
 from thalweg.cli._running import run_path, show_result
 
 
-@click.command("doctor", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("doctor", context_settings={"allow_interspersed_args": False})
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--seeds", default=8, show_default=True, help="Pairs of forks for each remedy; 0 tries none.")
