@@ -49,7 +49,7 @@ def _lr_too_high(view: View) -> Finding | None:
     risen = bool(np.median(tail) > 1.5 * (losses[0] if null is None else max(null, losses[0])))
     learns = np.isfinite(losses).all() and np.median(tail) < 0.5 * (losses[0] if null is None else null)
     seen = [factors] if learns else [factors, view.first_factors]  # a start that went well did no harm
-    middle = min((float(np.median(each)) for each in seen if each), default=math.nan)
+    middle, number = min(((float(np.median(each)), len(each)) for each in seen if each), default=(math.nan, 0))
     if view.unlearnt() < _LEARNT:
         middle = math.nan
     # weights that begin small may change by much and do no harm: it shows in the loss where they do
@@ -71,7 +71,7 @@ def _lr_too_high(view: View) -> Finding | None:
         weight = 0.85
     if middle < _TOO_LONG:
         evidence.append(
-            f"On its own batch, the best step is {_factor(middle)} of that which was made (median of {len(factors)})."
+            f"On its own batch, the best step is {_factor(middle)} of that which was made (median of {number})."
         )
         weight = max(weight, min(0.9, 0.7 + 0.05 * -math.log2(middle)))
     if slower is not None:
