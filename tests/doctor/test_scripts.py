@@ -136,3 +136,42 @@ def test_frozen_batch_norm_before_the_model_is_seen(mode, tmp_path):
     text = text.replace("steps(second, ", "x = x + 3\nsteps(lambda x: second(norm(x)), ")
     found = causes(watch_script(script(tmp_path, text), loop=1))
     assert ("frozen_batch_norm_drifts" in found) == (mode == "train")
+
+
+def test_a_loop_whose_model_is_lent_its_parameters_is_seen(tmp_path):
+    loop = """
+from torch.func import functional_call
+net = nn.Linear(8, 3)
+for fold in range(2):
+    params = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
+    optimizer = torch.optim.LBFGS(list(params.values()), max_iter=5)
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(functional_call(net, params, (x,)), y)
+        loss.backward()
+        return loss
+    for _ in range(5):
+        optimizer.step(closure)
+"""
+    (tmp_path / "lent.py").write_text(HEAD + loop)
+    found = watch_script(tmp_path / "lent.py").diagnosis()
+    assert not found.findings
+    assert found.refused is not None
+
+
+def test_parameters_that_are_thawed_for_nobody_are_named(tmp_path):
+    loop = """
+model = nn.Sequential(body, head)
+for p in body.parameters():
+    p.requires_grad_(False)
+optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+steps(model, optimizer, {})
+for p in body.parameters():
+    p.requires_grad_(True)
+steps(model, optimizer)
+"""
+    (tmp_path / "thawed.py").write_text(HEAD + loop.format(30))
+    assert watch_script(tmp_path / "thawed.py").diagnosis().findings[0].cause == "parameters_not_in_optimizer"
+    (tmp_path / "later.py").write_text(HEAD + loop.format(30).replace("steps(model, optimizer)\n", ""))
+    found = watch_script(tmp_path / "later.py").diagnosis().findings
+    assert "parameters_not_in_optimizer" not in [each.cause for each in found]

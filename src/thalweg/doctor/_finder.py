@@ -92,9 +92,13 @@ class Finder:
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Follows a step whose closure calls the model first: a watch that begins there did not see it begin."""
-        if self.watch is not None:
-            return None
-        return after_closure(args, kwargs, lambda: self.watch.note_step(optimizer) if self.watch is not None else None)
+        before = self.watch
+
+        def noted() -> None:
+            if self.watch is not None and self.watch is not before:
+                self.watch.note_step(optimizer)
+
+        return after_closure(args, kwargs, noted)
 
     def _seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         own, watch = {id(p) for p in module.parameters()}, self.watch

@@ -9,6 +9,7 @@ from thalweg.doctor._finding import Finding
 
 #: a cause -> what it brings about, so that this is no fault of its own where the cause is found
 _LEADS_TO: dict[str, tuple[str, ...]] = {
+    "missing_train": ("vanishing_gradients", "exploding_signals", "lr_too_low", "lr_too_high"),
     "missing_zero_grad": ("lr_too_high", "dead_units", "momentum_too_high", "exploding_signals"),
     "summed_loss": ("lr_too_high", "dead_units"),
     "unscaled_inputs": ("lr_too_high", "lr_too_low", "dead_units", "initial_weights_too_large"),

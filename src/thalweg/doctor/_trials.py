@@ -37,7 +37,17 @@ class Early(NamedTuple):
 
     def is_better(self, share: float) -> bool:
         """Whether the copy has less than a share of the loss of the loop, then and in the end."""
-        return self.changed < share * self.own and self.changed < share * self.end
+        return self.changed < times(share, self.own) and self.changed < times(share, self.end)
+
+
+def times(share: float, loss: float) -> float:
+    """Returns the loss that is a share of another: that much smaller or larger, also where losses are negative.
+
+    Example:
+        >>> times(0.5, 4.0), times(1.5, -4.0)
+        (2.0, -2.0)
+    """
+    return loss + (share - 1) * abs(loss)
 
 
 def best_factor(replay: Replay, state: State, batch: Batch, judge: Batch) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from scipy import sparse
+from scipy import ndimage, sparse
 
 from thalweg.doctor._causes._hidden import steepest
 from thalweg.doctor._finding import Finding, Remedy, cause
@@ -26,6 +26,8 @@ _CONSTANT, _SPARSE = 0.1, 0.9
 _SHIFT, _RATIO = 0.5, 1.5
 #: distance of the frequencies of ids beyond chance, and how many sets tell what that explains
 _OTHER_CODES, _DRAWN = 0.25, 100
+#: share of the pixels that never change which lie at the border of a picture; or are joined to it by others of them
+_AT_BORDER, _REACHING = 0.8, 0.9
 #: rows of ids in an evaluation, and ids in a row, below which nothing is said
 _FEWEST_CODED, _FEWEST_CODES = 20, 4
 _ROWS = 2_000
@@ -304,13 +306,18 @@ def _varying(rows: Rows | None) -> np.ndarray | None:
 
 
 def _is_border(still: np.ndarray) -> bool:
-    """Whether columns are pixels of a square image, and those that never change lie at its border."""
+    """Whether columns are pixels of a square image, and those that never change lie at its border, or reach to it."""
     side = math.isqrt(len(still))
     if side < 6 or side * side != len(still):
         return False
     rows, columns = np.divmod(np.flatnonzero(still), side)
     depth = np.minimum(np.minimum(rows, columns), side - 1 - np.maximum(rows, columns))
-    return float(np.mean(depth < side / 4)) > 0.8
+    if float(np.mean(depth < side / 4)) > _AT_BORDER:
+        return True
+    areas = np.zeros((side, side), np.int32)
+    ndimage.label(still.reshape(side, side), output=areas)
+    reaching = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
+    return float(np.isin(areas[rows, columns], reaching).mean()) > _REACHING
 
 
 def _is_sparse(x: np.ndarray) -> bool:

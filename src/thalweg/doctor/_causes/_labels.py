@@ -38,6 +38,9 @@ _AGREE, _MOST = 0.95, 0.5
 _TELLS, _NEXT = 0.995, 0.97
 #: or one that tells most of them, where a forest is wrong so many times as often by all the others, in so many rows
 _MOSTLY, _WORSE, _WRONG = 0.95, 5.0, 30
+#: or one that tells so much in training, more by so much than the commonest class, of which this share is left in the
+#: evaluation at most
+_TOLD, _MORE, _GONE = 0.9, 0.1, 0.25
 _COLUMNS = 200
 #: share of the rows in one class from which answering with it alone is a fault of its own
 _UNEQUAL = 0.85
@@ -209,7 +212,10 @@ def _telling_column(view: View) -> Finding | None:
     told = np.array([_tells(columns[:, j], labels, rows.y) for j in range(columns.shape[1])])
     first, second = np.argsort(-told)[:2]
     rest = f"the next best column {told[second]:.3f}"
-    if not (told[first] >= _TELLS and told[second] <= _NEXT):
+    left = _left_in_evaluation(view, int(first), float(told[first]), labels)
+    if left is not None:
+        rest = f"in the evaluation {left:.3f}"
+    elif not (told[first] >= _TELLS and told[second] <= _NEXT):
         others = _told_by_others(rows, labels, int(first)) if labels is not None and told[first] >= _MOSTLY else 1.0
         if 1 - others < max(_WORSE * (1 - told[first]), _WRONG / len(rows)):
             return None
@@ -230,6 +236,24 @@ def _telling_column(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _left_in_evaluation(view: View, column: int, told: float, labels: np.ndarray | None) -> float | None:
+    """Returns what a column that tells the target in training tells in the evaluation, where little is left of it."""
+    held = view.held_rows
+    if told < _TOLD or held is None or len(held) < FEWEST or column >= held.columns.shape[1]:
+        return None
+    values, known = held.columns[:, column], view.labels_of(held)
+    if np.ptp(values) == 0:
+        return None  # it is broken there
+    left = _tells(values, known, held.y)
+    more, rest = told - _commonest(labels), left - _commonest(known)
+    return left if more > _MORE and rest < _GONE * more else None
+
+
+def _commonest(labels: np.ndarray | None) -> float:
+    """Returns the share of the commonest class; 0 for quantities."""
+    return 0.0 if labels is None else float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
 
 
 @cause("class_collapse", "one class for every row")

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, setting
-from thalweg.doctor._trials import Early
+from thalweg.doctor._trials import Early, times
 from thalweg.doctor._view import View
 
 #: along its own direction a step is too long where the least loss lies before this share of it
@@ -35,6 +35,8 @@ _DIED = 0.3
 #: parts of the rate that are tried, and the share of the loop's loss that they come to where it is too high; and where
 #: units have died
 _LOWER, _BETTER, _BETTER_DEAD = (0.1, 0.3), 0.7, 0.8
+#: share of the loss of what knows nothing from which they are tried
+_DOUBTED = 0.2
 
 
 @cause("lr_too_high", "a learning rate that is too high")
@@ -46,17 +48,18 @@ def _lr_too_high(view: View) -> Finding | None:
     broken = int(np.argmax(~np.isfinite(losses))) if not np.isfinite(losses).all() else None
     tail = losses[-max(3, len(losses) // 5) :]
     null = view.null_loss()
-    risen = bool(np.median(tail) > 1.5 * (losses[0] if null is None else max(null, losses[0])))
-    learns = np.isfinite(losses).all() and np.median(tail) < 0.5 * (losses[0] if null is None else null)
+    ignorant = losses[0] if null is None else max(null, losses[0])
+    risen = bool(np.median(tail) > times(1.5, ignorant))
+    learns = np.isfinite(losses).all() and np.median(tail) < times(0.5, losses[0] if null is None else null)
     seen = [factors] if learns else [factors, view.first_factors]  # a start that went well did no harm
     middle, number = min(((float(np.median(each)), len(each)) for each in seen if each), default=(math.nan, 0))
     if view.unlearnt() < _LEARNT:
         middle = math.nan
     # weights that begin small may change by much and do no harm: it shows in the loss where they do
-    thrown = bool(np.nanmax(losses) > _THROWN * (losses[0] if null is None else max(null, losses[0])))
+    thrown = bool(np.nanmax(losses) > times(_THROWN, ignorant))
     ratio = view.update_ratio() if thrown or view.unlearnt() >= _LEARNT else 0.0
     died = _died(view)
-    trials = _lower(view) if broken is None and not risen and (died or view.unlearnt() > _LEARNT) else []
+    trials = _lower(view) if broken is None and not risen and (died or view.unlearnt() > _DOUBTED) else []
     slower = next(((f, each) for f, each in trials if each.is_better(_BETTER_DEAD if died else _BETTER)), None)
     harmed = any(each.is_better(1.0) for _, each in trials) if trials else view.unlearnt() > _STUCK
     leaps = ratio >= _LEAP and (thrown or harmed)

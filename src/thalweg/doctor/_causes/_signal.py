@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from thalweg.doctor._causes._trained import is_adapter
+from thalweg.doctor._causes._trained import is_adapter, trained_before
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, ModelChange
 from thalweg.doctor._record._activations import KINDS, ActivationCalls
@@ -200,9 +200,9 @@ def _exploding_signals(view: View) -> Finding | None:
         return None
     growth, null = _growth(view), view.null_loss()
     off = null is not None and len(view.losses) > 0 and view.losses[0] > _OFF * null
-    if not growth > (_SOME if off else _GROWN):
-        return None
     largest = _largest(layers)
+    if not growth > (_SOME if off else _GROWN) or _knows_before(view, layers):
+        return None
     each = growth ** (1 / max(1, layers.index(largest)))
     return Finding(
         cause="exploding_signals",
@@ -220,6 +220,16 @@ def _exploding_signals(view: View) -> Finding | None:
                 after="nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')",
             )
         ],
+    )
+
+
+def _knows_before(view: View, layers: Sequence[LayerStats]) -> bool:
+    """Whether some of the layers were trained before: how their signals grow is what they have learnt."""
+    weights = view.recording.states[0].model
+    return bool(
+        trained_before(
+            {each.name: weights[f"{each.name}.weight"] for each in layers if f"{each.name}.weight" in weights}
+        )
     )
 
 

@@ -42,7 +42,8 @@ def _parameters_not_in_optimizer(view: View) -> Finding | None:
     recording = view.recording
     trained = {id(p) for group in recording.optimizer.param_groups for p in group["params"]} | recording.elsewhere
     named = recording.params
-    outside = [name for name, p in named.items() if id(p) not in trained and name not in recording.frozen]
+    meant = [name for name, p in named.items() if name not in recording.frozen or p.requires_grad]
+    outside = [name for name in meant if id(named[name]) not in trained]
     got = {each.name for probe in recording.probes for each in probe.params if each.gradient}
     forgotten = [name for name in outside if name in got or not recording.probes]
     if not forgotten:

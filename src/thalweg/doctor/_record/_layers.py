@@ -37,10 +37,12 @@ class LayerProbe:
     """
 
     def __init__(self, model: nn.Module, called: nn.Module) -> None:
-        self._model = model
         self._stats: dict[int, LayerStats] = {}
         self._made: dict[int, _Made] = {}
+        #: as they are while it is called: `torch.func.functional_call` lends it others
+        self._params = dict(model.named_parameters())
         self._before: list[torch.Tensor] = []
+        self._gradients: list[float | None] = []
         self._norm_before_clip: float | None = None
         #: whether a backward pass has ended what it looks at
         self.complete = False
@@ -159,22 +161,22 @@ class LayerProbe:
         """Notes the norm of the gradients; what the step goes on to call is not looked at."""
         self.remove()
         self.complete = True
-        self._norm_before_clip = _norm(p.grad for p in self._model.parameters())
+        self._norm_before_clip = _norm(p.grad for p in self._params.values())
 
     def before_step(self) -> None:
-        """Notes the parameters."""
-        self._before = [p.detach().clone() for p in self._model.parameters()]
+        """Notes the parameters, and their gradients as the step reads them."""
+        self._before = [p.detach().clone() for p in self._params.values()]
+        self._gradients = [_gradient_norm(p) for p in self._params.values()]
 
-    def finish(self, step: int, gradients: list[float | None]) -> Probe:
+    def finish(self, step: int) -> Probe:
         """Returns the statistics, after the step; hooks are gone.
 
         Args:
             step: Which it was.
-            gradients: Norms of the gradients of all parameters, as the step read them.
         """
         self.remove()
-        params = []
-        for k, (name, p) in enumerate(self._model.named_parameters()):
+        params, gradients = [], self._gradients or [None] * len(self._params)
+        for k, (name, p) in enumerate(self._params.items()):
             update = float((p.detach() - self._before[k]).norm()) if self._before else None
             value = p.detach().float()
             params.append(
@@ -226,9 +228,9 @@ class _Made(NamedTuple):
     moments: tuple[torch.Tensor, torch.Tensor]
 
 
-def gradient_norms(model: nn.Module) -> list[float | None]:
-    """Returns the 2-norm of every parameter's gradient; None where it has none."""
-    return [None if p.grad is None else float(p.grad.detach().float().norm()) for p in model.parameters()]
+def _gradient_norm(p: torch.Tensor) -> float | None:
+    """Returns the 2-norm of a parameter's gradient; None where it has none, or needs none and holds an old one."""
+    return float(p.grad.detach().float().norm()) if p.requires_grad and p.grad is not None else None
 
 
 def _norm(values: Any) -> float:

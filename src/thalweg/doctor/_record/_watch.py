@@ -24,12 +24,12 @@ from thalweg.doctor._record._calls import Hook, after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
 from thalweg.doctor._record._head import mean_over
 from thalweg.doctor._record._joint import parts_of
-from thalweg.doctor._record._layers import LayerProbe, gradient_norms
+from thalweg.doctor._record._layers import LayerProbe
 from thalweg.doctor._record._losses import LOSSES, SeenCall
 from thalweg.doctor._record._outside import Outside
 from thalweg.doctor._record._pass_loss import PassLoss, part_of
 from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
-from thalweg.doctor._record._state import state_of
+from thalweg.doctor._record._state import State, state_of
 from thalweg.doctor._record._terms import Terms
 from thalweg.doctor._record._timing import SHARE, Timing
 
@@ -96,7 +96,9 @@ class Recorder:
         self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
         self._going_back = False  # whether backward is at work
+        self._noted = False  # whether the passes of a step were made
         self._followed = False  # whether another optimizer has made a step with the same parameters
+        self._lent = False  # whether the model is called with other parameters than its own
         self._passes = 0
         self._outside = contextlib.ExitStack()
         self._undo = contextlib.ExitStack()
@@ -141,7 +143,7 @@ class Recorder:
             self.recording.criterion = self._by_hand.tape
         self.recording.whole = self._terms.whole
         self._forget()
-        self.recording.states.append(state_of(self._model, self._optimizer, self.recording.num_steps))
+        self.recording.states.append(self._state())
 
     def _forget(self) -> None:
         """Lets go of what the last call of the model brought."""
@@ -479,24 +481,15 @@ class Recorder:
         return clip(*args, **kwargs)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(args) == 1 and not kwargs:
-            self.note_step(optimizer)
-            return None
-        calls = 0
-
-        def noted() -> None:
-            nonlocal calls
-            calls += 1
-            if calls == 1:
-                self.note_step(optimizer)
-            else:
-                self.recording.refuse("the optimizer calls a closure several times a step")
-
-        return after_closure(args, kwargs, noted)
+        return after_closure(args, kwargs, lambda: self.note_step(optimizer))
 
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Notes that all passes of a step were made, and the optimizer is about to change the weights."""
         recording = self.recording
+        if self._noted:
+            recording.refuse("the optimizer calls a closure several times a step")
+            return
+        self._noted = True
         if not self._light_steps:
             self._by_hand.leave()
         if recording.num_steps == _LOOKED:
@@ -508,20 +501,23 @@ class Recorder:
         if self._step_loss is not None:
             recording.losses.append(self._step_loss)
         if self._probe is not None:
-            self._gradients = gradient_norms(self._model)
             self._probe.before_step()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         recording = self.recording
         recording.events += b"s"
-        self._passes, self._kept, self._step_loss = 0, False, None
+        self._passes, self._kept, self._step_loss, self._noted = 0, False, None, False
         if self._light_steps:
             self._light_steps -= 1
             return
         self._terms.begin()
         step, probe, self._probe = recording.num_steps - 1, self._probe, None
+        if step == 0:
+            self._lent = bool({id(p) for p in recording.params.values()} - {id(p) for p in self._model.parameters()})
+            if self._lent:
+                recording.refuse("the model is called with other parameters than its own")
         if probe is not None:
-            recording.probes.append(probe.finish(step, self._gradients))
+            recording.probes.append(probe.finish(step))
         self._timing.end(step, probed=probe is not None)
         if self._alone and not self._terms.wanted and not self._by_hand.searches:
             taken = recording.passes.next_taken(step + 1)
@@ -529,9 +525,15 @@ class Recorder:
 
     # ---- states
 
+    def _state(self) -> State:
+        state = state_of(self._model, self._optimizer, self.recording.num_steps)
+        if self._lent:
+            state.model.update({name: p.detach().clone() for name, p in self.recording.params.items()})
+        return state
+
     def _copy_state(self) -> None:
         begun, recording = time.perf_counter(), self.recording
-        recording.states.append(state_of(self._model, self._optimizer, recording.num_steps))
+        recording.states.append(self._state())
         if len(recording.states) > _STATES + 1:
             del recording.states[1]
         self._timing.copied(recording.num_steps, time.perf_counter() - begun)
