@@ -212,7 +212,7 @@ def _telling_column(view: View) -> Finding | None:
     told = np.array([_tells(columns[:, j], labels, rows.y) for j in range(columns.shape[1])])
     first, second = np.argsort(-told)[:2]
     rest = f"the next best column {told[second]:.3f}"
-    left = _left_in_evaluation(view, int(first), float(told[first]), labels)
+    left = None if labels is None else _left_in_evaluation(view, int(first), float(told[first]), labels)
     if left is not None:
         rest = f"in the evaluation {left:.3f}"
     elif not (told[first] >= _TELLS and told[second] <= _NEXT):
@@ -238,22 +238,25 @@ def _telling_column(view: View) -> Finding | None:
     )
 
 
-def _left_in_evaluation(view: View, column: int, told: float, labels: np.ndarray | None) -> float | None:
-    """Returns what a column that tells the target in training tells in the evaluation, where little is left of it."""
+def _left_in_evaluation(view: View, column: int, told: float, labels: np.ndarray) -> float | None:
+    """Returns what a column that tells the class in training tells in the evaluation, where little is left of it.
+
+    Quantities may drift with time, so that a rank correlation of later rows is another one.
+    """
     held = view.held_rows
     if told < _TOLD or held is None or len(held) < FEWEST or column >= held.columns.shape[1]:
         return None
     values, known = held.columns[:, column], view.labels_of(held)
-    if np.ptp(values) == 0:
+    if known is None or np.ptp(values) == 0:
         return None  # it is broken there
     left = _tells(values, known, held.y)
     more, rest = told - _commonest(labels), left - _commonest(known)
     return left if more > _MORE and rest < _GONE * more else None
 
 
-def _commonest(labels: np.ndarray | None) -> float:
-    """Returns the share of the commonest class; 0 for quantities."""
-    return 0.0 if labels is None else float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
+def _commonest(labels: np.ndarray) -> float:
+    """Returns the share of the commonest class."""
+    return float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
 
 
 @cause("class_collapse", "one class for every row")
