@@ -55,7 +55,8 @@ class ByHand:
         #: whether the pass that was seen last is not like those before
         self.strayed = False
         #: whether it looks on
-        self.entered = self._evaluating = False
+        self.entered = False
+        self._evaluating = False
         self._output: torch.Tensor | None = None
         self._dtype: torch.dtype | None = None  # to which the function of torch wants the target to be cast
 
