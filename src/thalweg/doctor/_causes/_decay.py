@@ -6,17 +6,20 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
 from thalweg.doctor._finding import Finding, Remedy, cause
 from thalweg.doctor._proof._replay import Change, setting
+from thalweg.doctor._record._state import State
+from thalweg.doctor._trials import times
 from thalweg.doctor._view import View
 
 #: a pull of the decay that balances that of the loss, and a loss that is this share of what knows nothing
 _BALANCE, _RULES, _UNLEARNT = 0.25, 0.6, 0.4
-#: or this one, where the held-out loss falls below a share of itself within so many steps without decay
-_LITTLE, _FREED, _STEPS = 0.1, 0.8, 60
+#: or this one, where the held-out loss is below a share of that of the loop when both go on for so many steps
+_LITTLE, _FREED, _STEPS = 0.1, 0.9, 60
 #: a pull below which it does not matter where the decay is added
 _SLIGHT = 0.05
 
@@ -39,14 +42,15 @@ def _decay_too_strong(view: View) -> Finding | None:
         return None
     evidence = []
     if view.unlearnt() <= _UNLEARNT or pull < _RULES:
-        last_state, none = view.recording.states[-1], replace(view.peak_rate, optimizer=setting("weight_decay", 0.0))
-        before = view.loss_of(view.replay.copies(last_state)[0], view.held_out)
-        after = next(reversed(view.course(none, last_state, _STEPS, judged=True).scores), math.nan)
-        if not after < _FREED * before:
+        # a schedule may have ended, so both copies go on at the peak rate, which may raise the loss of both
+        end, without = view.recording.states[-1], replace(view.peak_rate, optimizer=setting("weight_decay", 0.0))
+        before = view.loss_of(view.replay.copies(end)[0], view.held_out)
+        kept, freed = (_median_score(view, change, end) for change in (view.peak_rate, without))
+        if not (freed < times(_FREED, kept) and freed < before):
             return None
         evidence.append(
-            f"Where a copy goes on without it, the loss of held-out rows falls from {before:.3g} to {after:.3g} in "
-            f"{_STEPS} steps."
+            f"Where copies go on for {_STEPS} steps, the loss of held-out rows is {kept:.3g} with it and {freed:.3g} "
+            f"without it."
         )
     start = _norm(p.norm for p in view.params(0) if p.gradient is not None)
     return Finding(
@@ -98,6 +102,12 @@ def _coupled_decay_with_adam(view: View) -> Finding | None:
             )
         ],
     )
+
+
+def _median_score(view: View, change: Change, state: State) -> float:
+    """Returns the median loss of held-out rows on the way of a copy; NaN where the loop cannot be copied."""
+    scores = view.course(change, state, _STEPS, judged=True).scores
+    return float(np.median(scores)) if scores else math.nan
 
 
 def _norm(values: Iterable[float]) -> float:

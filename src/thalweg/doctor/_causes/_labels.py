@@ -42,8 +42,9 @@ _MOSTLY, _WORSE, _WRONG = 0.95, 5.0, 30
 #: evaluation at most
 _TOLD, _MORE, _GONE = 0.9, 0.1, 0.25
 _COLUMNS = 200
-#: share of the rows in one class from which answering with it alone is a fault of its own
-_UNEQUAL = 0.85
+#: share of the rows in one class from which answers are looked at; so many others are answered, as a share of those
+#: that there are; and from which answering with it alone is a fault of its own
+_LEAST_MAJORITY, _HARDLY, _UNEQUAL = 0.7, 0.05, 0.85
 
 
 @cause("shuffled_labels", "labels that do not belong to their rows")
@@ -247,8 +248,8 @@ def _left_in_evaluation(view: View, column: int, told: float, labels: np.ndarray
     if told < _TOLD or held is None or len(held) < FEWEST or column >= held.columns.shape[1]:
         return None
     values, known = held.columns[:, column], view.labels_of(held)
-    if known is None or np.ptp(values) == 0:
-        return None  # it is broken there
+    if known is None or len(known) != len(values) or np.ptp(values) == 0:
+        return None  # the loop does not show its labels there, or the column is broken there
     left = _tells(values, known, held.y)
     more, rest = told - _commonest(labels), left - _commonest(known)
     return left if more > _MORE and rest < _GONE * more else None
@@ -273,13 +274,15 @@ def _class_collapse(view: View) -> Finding | None:
     else:
         answers = (output.flatten() > (0.5 if view.operations[:1] == ("sigmoid",) else 0.0)).long()
     counts = torch.bincount(labels)
-    majority = float(counts.max()) / len(labels)
-    if int(answers.unique().numel()) > 1 or int(labels.unique().numel()) < 2 or majority < 0.7:
+    majority, told = float(counts.max()) / len(labels), int(counts.argmax())
+    given, others = int((answers == told).sum()), len(labels) - int(counts.max())
+    if len(answers) - given > _HARDLY * others or others == 0 or majority < _LEAST_MAJORITY:
         return None
     weights = len(labels) / (len(counts) * counts.clamp_min(1).double())
     return Finding(
         cause="class_collapse",
-        says=f"Every row is answered by class {int(answers[0])}, which holds {majority:.0%} of the rows.",
+        says=f"{'Every row is' if given == len(answers) else f'{given:,} of {len(answers):,} rows are'} answered by "
+        f"class {told}, which holds {majority:.0%} of the rows.",
         # where classes are less unequal, what has hardly learned answers so too
         weight=0.75 if majority > _UNEQUAL else 0.6,
         evidence=[f"Rows of the classes in the last batches: {', '.join(map(str, counts.tolist()[:10]))}."],

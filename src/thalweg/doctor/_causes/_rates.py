@@ -22,8 +22,8 @@ _LEAP = 0.3
 _LEARNT = 0.5
 #: the same at which training has come so far that a longer step has nothing to gain; and from which it is stuck
 _KNOWN, _STUCK = 0.1, 0.7
-#: a loss that is this share of the first one has come far enough
-_COME = 0.5
+#: a loss that is this share of the first one has come far enough, unless so many times the rate come to this share of it
+_COME, _HIGHER, _FASTER = 0.5, 10.0, 0.7
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
 #: clipping that leaves less than this of most gradients; the share of the loss that the first steps come to without it
@@ -128,12 +128,21 @@ def _lr_too_low(view: View) -> Finding | None:
     lr, size = max(map(max, view.recording.rates)), max(1, len(losses) // 10)
     middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
-    if middle < _TOO_SHORT or end < _COME * start or view.unlearnt() < _KNOWN:
+    if middle < _TOO_SHORT or view.unlearnt() < _KNOWN:
         return None
     # along its own direction a batch of few rows that say little would have its noise learnt by heart
     elsewhere = float(np.median(view.far_factors)) * max(view.recording.rates[-1]) / lr
     if elsewhere < _TOO_SHORT:
         return None
+    evidence = []
+    if end < times(_COME, start):
+        faster = view.early(Change(rate=_HIGHER))
+        if faster is None or not faster.is_better(_FASTER):
+            return None
+        evidence.append(
+            f"After {faster.steps:,} steps from the start the loss was {faster.own:.3g}; at {_HIGHER:g} times the rate "
+            f"{faster.changed:.3g}."
+        )
     return Finding(
         cause="lr_too_low",
         says=f"The learning rate, {lr:g}, is too low: the loss would still fall {middle:,.0f} steps further in the "
@@ -142,6 +151,7 @@ def _lr_too_low(view: View) -> Finding | None:
         evidence=[
             f"On its own batch, the best step is {middle:,.0f} times that which was made (median of {len(factors)}).",
             f"In {len(losses):,} steps the loss went from {start:.4g} to {end:.4g}.",
+            *evidence,
         ],
         remedies=[
             Remedy(says=f"Try lr={f * lr:g}.", change=Change(rate=f), before=f"lr={lr:g}", after=f"lr={f * lr:g}")
