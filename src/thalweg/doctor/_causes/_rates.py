@@ -22,7 +22,7 @@ _LEAP = 0.3
 _LEARNT = 0.5
 #: the same at which training has come so far that a longer step has nothing to gain; and from which it is stuck
 _KNOWN, _STUCK = 0.1, 0.7
-#: a loss that is this share of the first one has come far enough, unless so many times the rate come to this share of it
+#: a loss that is this share of the first one has come far enough, unless so many times the rate have this share of it
 _COME, _HIGHER, _FASTER = 0.5, 10.0, 0.7
 #: and too short where it lies beyond so many steps
 _TOO_SHORT = 64.0
