@@ -209,6 +209,22 @@ def test_gradients_of_a_probe_are_those_of_autograd():
     assert relu.still == tuple(np.flatnonzero((above <= 0).all(0)).tolist())
 
 
+def test_an_old_gradient_of_a_parameter_that_is_frozen_is_none_of_a_step():
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, y = data()
+    F.cross_entropy(network(x), y).backward()  # as of training before, which nothing has cleared
+    network[0].requires_grad_(False)
+    with tw.watch(network, optimizer) as run:
+        for _ in range(4):
+            network[3].zero_grad()
+            F.cross_entropy(network(x), y).backward()
+            optimizer.step()
+    gradients = {each.name: each.gradient for each in run.recording.probes[0].params}
+    assert gradients["0.weight"] is None and gradients["0.bias"] is None
+    assert gradients["3.weight"] > 0
+
+
 def test_an_evaluation_in_parts_keeps_the_targets_of_each():
     network = model()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)

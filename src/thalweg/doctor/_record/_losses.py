@@ -41,6 +41,11 @@ class SeenCall(NamedTuple):
         return given | ({"positional": self.args[2:]} if len(self.args) > 2 else {})
 
 
+def mean_of(value: torch.Tensor) -> torch.Tensor:
+    """Returns the value of a loss function, or the mean of those that it gave each row."""
+    return value.detach() if value.ndim == 0 else value.detach().mean()
+
+
 def unit_of(own: torch.Tensor, call: SeenCall) -> tuple[float | None, dict[str, Any]]:
     """Returns a model's loss over that of the function that it called, and options with which that is a mean.
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,13 +20,14 @@ from thalweg.doctor._record._batch import logits_of, own_loss, tensors_of
 from thalweg.doctor._record._byhand import ByHand
 from thalweg.doctor._record._calls import Hook, after_closure, intercept
 from thalweg.doctor._record._device import RandomState, device_of
+from thalweg.doctor._record._evaluations import Evaluations
 from thalweg.doctor._record._head import mean_over
 from thalweg.doctor._record._joint import parts_of
 from thalweg.doctor._record._layers import LayerProbe
-from thalweg.doctor._record._losses import LOSSES, SeenCall
+from thalweg.doctor._record._losses import LOSSES, SeenCall, mean_of
 from thalweg.doctor._record._outside import Outside
 from thalweg.doctor._record._pass_loss import PassLoss, part_of
-from thalweg.doctor._record._recording import Evaluation, LossCall, Pass, Passes, Recording, versions_of
+from thalweg.doctor._record._recording import LossCall, Pass, Passes, Recording, versions_of
 from thalweg.doctor._record._state import State, state_of
 from thalweg.doctor._record._terms import Terms
 from thalweg.doctor._record._timing import SHARE, Timing
@@ -87,13 +86,14 @@ class Recorder:
         self._light = False  # whether of the pass nothing is kept but what backward is called on
         self._light_steps = 0  # of the coming ones, those whose passes are all light
         self._inside: list[SeenCall] | None = None  # losses that the model calls itself, while it is called
+        self._evaluations = Evaluations(self.recording)
         self._by_hand = ByHand(self._note_target)
         self._losses = PassLoss(self.recording, self._by_hand)
         self._terms = Terms()
         if criterion is not None:
             self._by_hand.end()
         self._step_loss: torch.Tensor | None = None
-        self._zeroed, self._kept, self._evaluating, self._retained = True, False, False, False
+        self._zeroed, self._kept, self._retained = True, False, False
         self._strangers = False  # whether the loop has another optimizer, or a loss of another model
         self._going_back = False  # whether backward is at work
         self._noted = False  # whether the passes of a step were made
@@ -186,7 +186,8 @@ class Recorder:
         self._given = args, kwargs
         self._by_hand.leave()
         if training:
-            self._evaluating = self._retained = False
+            self._evaluations.end()
+            self._retained = False
         self._light = training and self._light_steps > 0
         if self._light:
             return
@@ -232,17 +233,13 @@ class Recorder:
             if self._draws is None and self._random is not None:
                 self._draws = self._random.moved
         else:
-            if not self._evaluating:
-                self._evaluating = True
-                self.recording.evaluations = []
-                self.recording.curve.append(Evaluation(step=self.recording.num_steps))
-            self._note_evaluation()
+            self._evaluations.add(*self._given, training=self._model.training)
         if inside and own is not None and self._output is not None:
             self._note_own_loss(own, inside)
         elif self._output is not None and (
-            self._evaluating or self._by_hand.searches or self.recording.passes.takes(self.recording.num_steps)
+            self._evaluations.open or self._by_hand.searches or self.recording.passes.takes(self.recording.num_steps)
         ):
-            self._by_hand.begin(self._output, evaluating=self._evaluating)
+            self._by_hand.begin(self._output, evaluating=self._evaluations.open)
 
     # ---- the loss
 
@@ -267,52 +264,21 @@ class Recorder:
         assert self._output is not None
         if own.requires_grad:
             self._losses.add_own(own, inside, self._output, look=self._probe is not None)
-        elif self._evaluating:
+        elif self._evaluations.open:
             self._note_target(own, part_of(inside, self._output).target)
 
     def _note_loss(self, call: SeenCall) -> None:
         if call.value.requires_grad:
             self._losses.add(call, look=self._probe is not None)
-        elif self._evaluating:
+        elif self._evaluations.open:
             self._note_target(call.value, call.target)
 
     def _after_criterion(self, criterion: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         if torch.is_grad_enabled() and isinstance(value, torch.Tensor) and len(args) > 1:
             self._losses.whole = value, args[1]
 
-    def _note_evaluation(self) -> None:
-        args, kwargs = self._given
-        self.recording.evaluations.append(
-            Pass(
-                step=self.recording.num_steps,
-                args=args,
-                kwargs=kwargs,
-                target=None,
-                loss=None,
-                seen=None,
-                call=None,
-                zeroed=False,
-                random=None,
-                versions=versions_of(tensors_of(args, kwargs)),
-                training=self._model.training,
-            )
-        )
-
     def _note_target(self, value: Any, target: Any) -> None:
-        """Gives the passes of an evaluation their targets: the last one, or several whose outputs were joined."""
-        seen = self.recording.evaluations
-        parts = _parts(seen, target)
-        if not parts:
-            return
-        if isinstance(value, torch.Tensor):
-            self.recording.curve[-1].losses.append(_mean(value))
-            self.recording.curve[-1].rows.append(len(target) if isinstance(target, torch.Tensor) else 1)
-        ends = itertools.accumulate(len(each.args[0]) for each in parts[:-1])
-        targets = [target] if len(parts) == 1 else torch.tensor_split(target, list(ends))
-        seen[-len(parts) :] = [
-            replace(each, target=y, call=self._losses.call, versions=versions_of(tensors_of(each.args, each.kwargs, y)))
-            for each, y in zip(parts, targets, strict=True)
-        ]
+        self._evaluations.add_loss(value, target, self._losses.call)
 
     def _seen_backward(self, own: Callable[..., None]) -> Callable[..., None]:
         def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -363,7 +329,7 @@ class Recorder:
             recording.mean_over = tuple(self._output.shape), mean_over(tensor)
         made, rows = None, 1
         if recording.passes.takes(recording.num_steps):
-            seen = loss if before is tensor else None if before is None else _mean(before)
+            seen = loss if before is tensor else None if before is None else mean_of(before)
             rows = len(target) if self._by_hand.per_row and target is not None else 1
             if seen is not None and rows > 1:
                 seen = seen * rows
@@ -546,24 +512,3 @@ class Begun(NamedTuple):
     kwargs: dict[str, Any]
     random: RandomState | None
     probe: LayerProbe | None
-
-
-def _parts(seen: list[Pass], target: Any) -> list[Pass]:
-    """Returns the last passes without a target that one call of the loss is about: as many as have its rows."""
-    if not seen or seen[-1].target is not None:
-        return []
-    if not isinstance(target, torch.Tensor) or not target.ndim:
-        return seen[-1:]
-    rows = 0
-    for k, each in enumerate(reversed(seen), start=1):
-        if each.target is not None or not (each.args and isinstance(each.args[0], torch.Tensor)):
-            break
-        rows += len(each.args[0])
-        if rows == len(target):
-            return seen[-k:]
-    return seen[-1:]
-
-
-def _mean(value: torch.Tensor) -> torch.Tensor:
-    """Returns the value of a loss function, or the mean of those that it gave each row."""
-    return value.detach() if value.ndim == 0 else value.detach().mean()
