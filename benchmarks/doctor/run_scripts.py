@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.doctor.score import figures  # noqa: E402
 
 SCRIPTS = HERE / "scripts"
-GROUPS = ("pictures", "tables", "text", "mixed", "everyday", "courses", "daily", "varied", "field")
+GROUPS = ("pictures", "tables", "text", "mixed", "everyday", "courses", "daily", "varied", "field", "plain")
 #: where scripts look for data: what is embedded in the package, and the folder that THALWEG_DATA names
 _EMBEDDED, _DATA = "embedded/", "data/"
 

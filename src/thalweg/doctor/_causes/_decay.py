@@ -16,8 +16,9 @@ from thalweg.doctor._record._state import State
 from thalweg.doctor._trials import times
 from thalweg.doctor._view import View
 
-#: a pull of the decay that balances that of the loss, and a loss that is this share of what knows nothing
-_BALANCE, _RULES, _UNLEARNT = 0.25, 0.6, 0.4
+#: a pull of the decay beside that of the loss, whose noise makes it look larger than it is; one that rules; and a loss
+#: that is this share of what knows nothing
+_BALANCE, _RULES, _UNLEARNT = 0.1, 0.6, 0.4
 #: or this one, where the held-out loss is below a share of that of the loop when both go on for so many steps
 _LITTLE, _FREED, _STEPS = 0.1, 0.9, 60
 #: a pull below which it does not matter where the decay is added

@@ -19,8 +19,9 @@ from thalweg.doctor._view import View
 
 Shape = tuple[int, ...]
 _OF_QUANTITIES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-#: root mean square of targets beyond which a network that begins near 0 has far to go
-_FAR = 5.0
+#: root mean square of targets beyond which a network that begins near 0 has far to go, and the share of a constant
+#: answer's loss at which it has come there
+_FAR, _COME = 5.0, 0.02
 _MANY_ROWS = 100
 #: share of the rows that are right where classes are numbered in another way
 _AGREES = 0.6
@@ -97,7 +98,7 @@ def _unscaled_target(view: View) -> Finding | None:
     if call is None or y is None or view.kind != "regression" or call.name not in _OF_QUANTITIES:
         return None
     rms, middle, spread = float(y.square().mean().sqrt()), float(y.mean()), float(y.std())
-    if not (rms > _FAR or 0 < rms < 1 / (4 * _FAR)):
+    if not (rms > _FAR or 0 < rms < 1 / (4 * _FAR)) or view.unlearnt() < _COME:
         return None
     factor = max(rms, 1 / rms)
     return Finding(
