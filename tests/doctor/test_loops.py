@@ -375,3 +375,42 @@ def test_tight_clipping_is_none_to_adam(kind, rate, blamed):
             nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
             optimizer.step()
     assert ("clipping_too_tight" in causes(run)) == blamed
+
+
+@pytest.mark.parametrize(("decay", "blamed"), [(1e-4, False), (0.1, True)])
+def test_decay_is_judged_at_the_peak_rate_of_a_schedule_that_ended(decay, blamed):
+    model, rows = network(), [classes(step) for step in range(24)]
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, 0.9, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 240)
+    with watch(model, optimizer) as run:
+        for step in range(240):
+            x, y = rows[step % 24]
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    assert ("decay_too_strong" in causes(run)) == blamed
+
+
+@pytest.mark.parametrize(("rate", "blamed"), [(0.05, False), (1e-4, True)])
+def test_a_target_far_from_0_is_no_fault_where_it_was_learnt(rate, blamed):
+    model = nn.Linear(5, 1)
+
+    def quantities(step):
+        x = torch.randn(ROWS, 5)
+        return x, 20 + x[:, :1] - 3 * x[:, 1:2]
+
+    optimizer = torch.optim.SGD(model.parameters(), rate)
+    run = train(lambda m, x, y: F.mse_loss(m(x), y), model, optimizer, batch=quantities, steps=200)
+    assert ("unscaled_target" in causes(run)) == blamed
+
+
+def test_one_other_answer_among_many_is_a_collapse_too():
+    def rare(step):
+        x, odd = torch.randn(128, 5), torch.rand(128) < 0.25
+        x[0], odd[0] = torch.tensor([9.0, 0.0, 0.0, 0.0, 0.0]), True
+        return x, odd.long()
+
+    found = train(lambda m, x, y: F.cross_entropy(m(x), y), nn.Linear(5, 2), batch=rare, steps=200).diagnosis().findings
+    says = next(each.says for each in found if each.cause == "class_collapse")
+    assert says.startswith("2,032 of 2,048 rows are answered by class 0")
