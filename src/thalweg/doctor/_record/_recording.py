@@ -17,7 +17,7 @@ from thalweg.doctor._record._state import State
 from thalweg.doctor._record._tape import Whole
 
 #: of the passes after the first ones, those of every such step are held
-_EVERY = 8
+_EVERY = 16
 
 
 #: operations with their numbers, the last first
@@ -188,8 +188,8 @@ class Passes:
     """Passes in order, of bounded size: the first ones, some of those between, and some of the last ones.
 
     A batch that is held costs its loop new memory for the next one, more than all else that the recorder does: so
-    only the first passes are held one after another. Of the others, those of every eighth step are: the last ones in a
-    ring that fits into a cache, and of those before ever fewer.
+    only the first passes are held one after another. Of the others, those of every sixteenth step are: the last ones in
+    a ring that fits into a cache, and of those before ever fewer.
 
     Args:
         memory: Bytes; a quarter of them is for the first passes, a sixteenth for the last ones.
