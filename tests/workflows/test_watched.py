@@ -9,7 +9,7 @@ from thalweg.core import InputError
 from thalweg.recipes import Recipe
 from thalweg.workflows import TrainResult, doctor
 
-LOOP = Recipe(widths=(16,), epochs=30, batch_size=16)
+LOOP = Recipe(widths=(16,), epochs=30, batch_size=16, lr=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,17 @@ def test_a_healthy_training_is_left_in_peace_and_says_the_same_twice(tmp_path):
     assert not first.diagnosis.findings
     assert first.diagnosis.to_json() == again.diagnosis.to_json()
     assert "The doctor found nothing wrong in the 180 steps of seed 0." in str(first)
+
+
+def test_a_rate_that_is_too_low_is_named_and_a_higher_one_is_proven(tmp_path):
+    # most rows are told apart, so the training looks well; it is not done
+    slow = tw.train("wine", LOOP.changed(lr=0.001), seeds=2, out=tmp_path / "run")
+    assert slow.diagnosis is not None
+    assert [finding.cause for finding in slow.diagnosis.findings] == ["lr_too_low"]
+    (finding,) = doctor(tmp_path / "run", seconds=20).diagnosis.findings
+    assert finding.proof is not None
+    assert finding.proof.remedy.after == "lr=0.01"
+    assert finding.proof.changed < 0.5 * finding.proof.unchanged  # Brier score, 0.28 -> 0.1
 
 
 def test_a_training_says_what_became_of_its_seeds():
