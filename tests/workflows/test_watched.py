@@ -74,7 +74,7 @@ def test_the_doctor_proves_what_mends_a_run(sick: TrainResult):
 def test_a_long_loop_is_looked_at_when_asked_only(tmp_path):
     found = tw.train("wine", LOOP.changed(epochs=1_000), seeds=1, out=tmp_path / "long")
     assert found.diagnosis is None
-    said = "The doctor did not look at the saved model's loop, which is long. To look at it: thalweg doctor"
+    said = "The doctor did not look at the loop of train.py, which is long. To look at it: thalweg doctor"
     assert said in str(found).replace("\n", " ")
 
 

@@ -37,6 +37,8 @@ _KEYS = 200_000
 _NOISE_BATCHES = 32
 #: steps over which a mean of the loss is taken, and the rise of that mean from its least with which a loop is broken
 _WINDOW, _BROKEN = 10, 2.0
+#: a share that is told as so many times and not in percent
+_MANY_TIMES = 10.0
 
 
 class View:
@@ -334,7 +336,9 @@ class View:
     def stays(self) -> str:
         """`unlearnt` in words."""
         beyond = ", beyond the least possible" if self._least_mean > 0 else ""
-        return f"{self.unlearnt():.0%} of that of a constant answer{beyond}"
+        share = self.unlearnt()
+        much = f"{share:.0%} of" if share < _MANY_TIMES else f"{share:.3g} times"
+        return f"{much} that of a constant answer{beyond}"
 
     @cached_property
     def healthy(self) -> State:

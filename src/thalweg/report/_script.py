@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 
 def training_script(result: TuneResult | TrainResult) -> str:
-    """Returns `train.py`: plain PyTorch that trains the saved model of a result again.
+    """Returns `train.py`: plain PyTorch that trains the saved model of a result again, or a seed that diverged.
 
     It needs torch, NumPy and `data.npz` beside it, and holds the pieces of this recipe alone. The saved model is
     trained in float64, and so is the script: the same predictions on any machine.
 
     Args:
-        result: What `tune` or `train` returned, with a saved model.
+        result: What `tune` or `train` returned, of a run that came to its end.
 
     Raises:
-        InputError: for a user's own model, or where no model was saved.
+        InputError: for a user's own model, or where nothing was trained to the end.
     """
-    if result.model_seed is None:
+    if result.script_seed is None:
         raise InputError("result", "one with a trained model, to be exported", None, "Let the run finish.")
-    return script_of(result.task, result.recipe, result.model_seed, "float64")
+    return script_of(result.task, result.recipe, result.script_seed, "float64")
 
 
 def script_of(task: Task, recipe: Recipe, seed: int, dtype: str = "float32") -> str:

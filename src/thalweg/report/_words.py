@@ -329,7 +329,7 @@ def missing_part(result: Any) -> str:
 
 
 def doctor_words(result: TuneResult | TrainResult) -> tuple[str, list[str]]:
-    """Returns what the doctor saw in the loop of the saved model, in one sentence, and findings, the likeliest first.
+    """Returns what the doctor saw in the loop of `train.py`, in one sentence, and findings, the likeliest first.
 
     Args:
         result: What `tune` or `train` returned; the sentence is empty where there is no loop to look at.
@@ -339,8 +339,8 @@ def doctor_words(result: TuneResult | TrainResult) -> tuple[str, list[str]]:
         if result.run is None or not (result.run / "train.py").exists():
             return "", []
         command = f"thalweg doctor {shlex.quote(str(result.run))}"
-        return f"The doctor did not look at the saved model's loop, which is long. To look at it: {command}", []
-    loop = f"{count(diagnosis.num_steps, 'step')} of seed {result.model_seed}"
+        return f"The doctor did not look at the loop of train.py, which is long. To look at it: {command}", []
+    loop = f"{count(diagnosis.num_steps, 'step')} of seed {result.script_seed}"
     if not diagnosis.findings:
         return f"The doctor found nothing wrong in the {loop}.", []
     found = [" ".join([each.says, *each.evidence[:1]]) for each in diagnosis.findings[:3]]

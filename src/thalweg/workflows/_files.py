@@ -139,7 +139,7 @@ def write_files(folder: RunFolder, session: Session, result: Result, saved: Popu
     """Writes the files of a run, result.json last: where that exists, all others do.
 
     `train.py` is written for models of built-in pieces; the log says why where it is not. The doctor looks on while it
-    trains the saved model once more. Returns the result with what it found.
+    trains the saved model once more, or a seed that diverged. Returns the result with what it found.
     """
     folder.remove("SHA256SUMS")  # of the sitting before
     search = getattr(result, "tuning", None)
@@ -149,6 +149,7 @@ def write_files(folder: RunFolder, session: Session, result: Result, saved: Popu
     _save_rows(folder, result.task)
     if saved is not None:
         save_model(folder, saved)
+    if result.script_seed is not None:
         try:
             write_text(folder.path / "train.py", render(result, "script"))
         except InputError as error:

@@ -53,6 +53,11 @@ class TuneResult:
         """The recommended recipe."""
         return self.tuning.recommended
 
+    @property
+    def script_seed(self) -> int | None:
+        """The seed that `train.py` trains: that of the saved model."""
+        return self.model_seed
+
     def to_json(self) -> dict[str, Any]:
         """Returns the object that `--json` prints; docs/reference/tune-json.md describes it."""
         found = self.tuning
@@ -131,6 +136,11 @@ class TrainResult:
     model_seed: int | None = None
     diagnosis: Diagnosis | None = None
     run: Path | None = None
+
+    @property
+    def script_seed(self) -> int | None:
+        """The seed that `train.py` trains: that of the saved model; where every seed diverged, the first."""
+        return self.seeds[0] if len(self.diverged) == len(self.seeds) else self.model_seed
 
     def to_json(self) -> dict[str, Any]:
         """Returns the object that `--json` prints."""

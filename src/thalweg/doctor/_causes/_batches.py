@@ -68,7 +68,7 @@ def _batch_too_large(view: View) -> Finding | None:
     size, noise = view.batch_size, view.noise_scale
     if size is None or size < _MANY_ROWS or not size > _LARGE * noise or view.unlearnt() < _UNLEARNT:
         return None
-    if _has_come(view.losses):
+    if _has_come(view.losses) or view.losses[-1] > view.losses[0]:  # more of such steps would not help
         return None
     change = Change(batches=_split, length=lambda steps: _FACTOR * steps)
     tried = view.early(change, EARLY // 2)

@@ -20,12 +20,10 @@ _THROWN = 3.0
 _LEAP = 0.3
 #: share of the loss of what knows nothing below which training has come: steps then turn around the minimum
 _LEARNT = 0.5
-#: the same at which training has come so far that a longer step has nothing to gain; and from which it is stuck
-_KNOWN, _STUCK = 0.1, 0.7
-#: a loss that is this share of the first one has come far enough, unless so many times the rate have this share of it
-_COME, _HIGHER, _FASTER = 0.5, 10.0, 0.7
-#: and too short where it lies beyond so many steps
-_TOO_SHORT = 64.0
+#: the same below which training has come so far that more of it is no matter of a fault; and from which it is stuck
+_COME, _STUCK = 1 / 3, 0.7
+#: and too short where it lies beyond so many steps, and a higher rate comes to this share of the loop's loss
+_TOO_SHORT, _FASTER = 64.0, 0.85
 #: clipping that leaves less than this of most gradients; the share of the loss that the first steps come to without it
 _TIGHT, _FREE = 0.1, 0.9
 #: a rate below this share of the largest makes no step worth the name
@@ -100,9 +98,20 @@ def _lr_too_high(view: View) -> Finding | None:
                 before=f"lr={lr:g}",
                 after=f"lr={f * lr:g}",
             )
-            for f in ((0.1, 0.01) if slower is None or slower[0] == _LOWER[0] else (_LOWER[1], 0.1))
+            for f in (_lowered(middle) if slower is None or slower[0] == _LOWER[0] else (_LOWER[1], 0.1))
         ],
     )
+
+
+def _lowered(factor: float) -> tuple[float, float]:
+    """Returns factors on the rate to try, where one batch alone speaks for some factor: a tenth and a hundredth, or less.
+
+    Example:
+        >>> _lowered(1 / 8), _lowered(1 / 512)
+        ((0.1, 0.01), (0.01, 0.001))
+    """
+    most = min(-1, math.ceil(math.log10(factor))) if 0 < factor < 1 else -1
+    return 10.0**most, 10.0 ** (most - 1)
 
 
 def _died(view: View) -> bool:
@@ -128,20 +137,22 @@ def _lr_too_low(view: View) -> Finding | None:
     lr, size = max(map(max, view.recording.rates)), max(1, len(losses) // 10)
     middle = float(np.median(factors)) * max(view.recording.rates[-1]) / lr if lr > 0 else 1.0  # of the highest rate
     start, end = float(np.mean(losses[:size])), float(np.mean(losses[-size:]))
-    if middle < _TOO_SHORT or view.unlearnt() < _KNOWN:
+    if middle < _TOO_SHORT or view.unlearnt() < _COME:
         return None
     # along its own direction a batch of few rows that say little would have its noise learnt by heart
     elsewhere = float(np.median(view.far_factors)) * max(view.recording.rates[-1]) / lr
     if elsewhere < _TOO_SHORT:
         return None
+    tried = [(f, found) for f in _higher(middle) if (found := view.early(Change(rate=f))) is not None]
+    faster = next(((f, found) for f, found in tried if found.is_better(_FASTER)), None)
+    if tried and faster is None:  # as where what is left of the loss is noise
+        return None
     evidence = []
-    if end < times(_COME, start):
-        faster = view.early(Change(rate=_HIGHER))
-        if faster is None or not faster.is_better(_FASTER):
-            return None
+    if faster is not None:
+        factor, found = faster
         evidence.append(
-            f"After {faster.steps:,} steps from the start the loss was {faster.own:.3g}; at {_HIGHER:g} times the rate "
-            f"{faster.changed:.3g}."
+            f"After {found.steps:,} steps from the start the loss was {found.own:.3g}; at {factor:g} times the rate "
+            f"{found.changed:.3g}."
         )
     return Finding(
         cause="lr_too_low",

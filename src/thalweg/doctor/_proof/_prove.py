@@ -30,6 +30,8 @@ _KINDS = 3
 #: a loss is worth at most so many times that of the best constant answer: forks that diverge can be compared too
 _WORST = 10.0
 _FEWEST_STEPS, _FEWEST_SEEDS = 10, 6
+#: steps of forks, at least, of a loop that was cut short: what mends it needs the steps that the loop did not come to
+_CUT_SHORT = 100
 #: steps that are timed, at least, and how often; seconds of one from which its arithmetic is what takes the time
 _TRIED, _TIMES, _SHORT = 5, 3, 0.02
 #: seconds of steps, one after another, with which ways are compared whose forks take some 0.03 s to begin
@@ -40,8 +42,8 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
     """Returns the findings with verdicts of the first ones, and which remedies could not be tried.
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
-    Forks make as many steps as were recorded. Where there is no time for that, there are fewer of them, and then they
-    are shorter. The next finding is tried where none before it was proven, while there is time.
+    Forks make as many steps as were recorded; more where the loop was cut short, by an error or as it diverged. Where
+    there is no time for that, there are fewer of them, and then they are shorter. The next finding is tried where none before it was proven, while there is time.
 
     Args:
         view: Of a recording that can be replayed.
@@ -61,6 +63,8 @@ def _prove(
     view: View, findings: Sequence[Finding], way: Way, seeds: int, seconds: float
 ) -> tuple[list[Finding], list[str]]:
     begun, batches, steps, each = time.perf_counter(), view.training, view.recording.num_steps, way.seconds
+    if view.recording.failed or not np.isfinite(view.losses[-1:]).all():
+        steps = max(steps, _CUT_SHORT)
     seeds = min(seeds, max(_FEWEST_SEEDS, int(seconds / (_KINDS * each * steps))))
     steps = max(min(_FEWEST_STEPS, steps), min(steps, int(seconds / (_KINDS * each * seeds))))
     found, notes = list(findings), []
