@@ -1,6 +1,6 @@
 """Are ordinary trainings that do well left in peace, and is what is said of the others proven?
 
-python benchmarks/doctor/run_recipes.py                                   # 480 recipes
+python benchmarks/doctor/run_recipes.py                                   # 240 recipes
 python benchmarks/doctor/run_recipes.py --begin 0 --recipes 96 --verbose --out ""
 """
 
@@ -182,7 +182,7 @@ def _share(hits: list[bool]) -> dict[str, Any] | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--begin", type=int, default=_APART, help="number of the first recipe")
-    parser.add_argument("--recipes", type=int, default=480)
+    parser.add_argument("--recipes", type=int, default=240)
     parser.add_argument("--proof", type=float, default=8.0, help="seconds for the forks of a training")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", default=str(HERE.parent / "results" / "doctor_recipes.json"))

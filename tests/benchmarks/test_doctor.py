@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.doctor import rivals, run, run_scripts
+from benchmarks.doctor import rivals, run, run_recipes, run_scripts
 from benchmarks.doctor.cases import Case, cases
 from benchmarks.doctor.rivals._seen import Seen, title, told
 from benchmarks.doctor.score import claims, summary, table
 
 from thalweg.doctor._gallery import FAULTS, KINDS, healthy
+from thalweg.recipes import Recipe
 
 RIVALS = [tool for tool in rivals.TOOLS if tool != "thalweg"]
 
@@ -44,6 +45,36 @@ def test_a_script_is_run_where_its_data_are():
     found = run_scripts.work(next(case for case in own if case["fault"] == "softmax_before_cross_entropy"))
     assert found["findings"][0][0] == "softmax_before_cross_entropy"
     assert Path.cwd() == before
+
+
+def test_recipes_that_are_drawn_are_recipes():
+    found = [run_recipes.drawn(number) for number in range(240)]
+    assert found == [run_recipes.drawn(number) for number in range(240)]
+    assert {data for data, _ in found} == set(run_recipes.DATA)
+    assert len({str(Recipe(**recipe)) for _, recipe in found}) > 200
+
+
+def test_a_training_is_judged_by_the_best_of_its_data():
+    def training(error: float | None, named: list[bool]) -> dict:
+        found = [{"cause": "lr_too_low", "proven": [0.2, 0.1] if proven else None} for proven in named]
+        return {"data": "iris", "error": error, "standard error": 0.02, "findings": found}
+
+    trainings = [training(0.1, []), training(0.13, [False]), training(0.5, [True, False]), training(None, [False])]
+    judged = run_recipes.judged(trainings)
+    assert [each["well"] for each in judged] == [True, True, False, False]
+    figures = run_recipes.figures(judged)
+    assert figures["named among those that do well"]["share"] == 0.5
+    assert figures["named without a proof among those that do well"]["share"] == 0.5
+    assert figures["named among the others"]["share"] == 1.0
+    assert figures["proven where something is named"]["share"] == pytest.approx(1 / 3)
+
+
+def test_an_ordinary_training_is_scored_and_looked_at():
+    found = run_recipes.work(1, 1.0)
+    assert found["data"] == "wine"
+    assert 0 <= found["error"] < 0.5
+    assert found["standard error"] > 0
+    assert isinstance(found["findings"], list)
 
 
 def test_figures_of_a_score():

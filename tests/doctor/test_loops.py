@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from thalweg.doctor import watch
+from thalweg.doctor._proof._replay import Change
 from thalweg.doctor._trials import _best_factor
 
 ROWS, STEPS = 16, 60
@@ -282,6 +284,44 @@ def test_a_rate_far_too_low_is_not_called_too_high():
     proof = run.prove(seconds=3)
     assert [each.cause for each in proof.findings][:1] == ["lr_too_low"]
     assert proof.findings[0].verdicts[0].proven
+
+
+def test_a_rate_that_is_low_and_has_come_far_is_left_in_peace():
+    # ten times the rate would come further in these steps, and the answers are right all the same
+    torch.manual_seed(0)
+    x = torch.randn(300, 8)
+    y = (x[:, 0] + x[:, 1] > 0).long()
+    model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    with watch(model, optimizer) as run:
+        for epoch in range(12):
+            for rows in torch.randperm(300, generator=torch.Generator().manual_seed(epoch)).split(32):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+    view = run.view()
+    faster = view.early(Change(rate=10.0))
+    assert faster is not None
+    assert faster.is_better(0.7)
+    assert min(np.median(view.step_factors), np.median(view.far_factors)) >= 64
+    assert not run.diagnosis().findings
+
+
+def test_a_low_rate_is_none_where_what_is_left_of_the_loss_is_noise():
+    torch.manual_seed(0)
+    x = torch.randn(2000, 3)
+    y = 0.6 * x[:, :1] + torch.randn(2000, 1)
+    model = nn.Linear(3, 1)
+    nn.init.zeros_(model.weight)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    with watch(model, optimizer) as run:
+        for epoch in range(6):
+            for rows in torch.randperm(2000, generator=torch.Generator().manual_seed(epoch)).split(50):
+                optimizer.zero_grad()
+                F.mse_loss(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+    assert run.view().unlearnt() > 1 / 3
+    assert not run.diagnosis().findings
 
 
 def test_the_best_factor_of_a_step():

@@ -71,6 +71,21 @@ def test_the_doctor_proves_what_mends_a_run(sick: TrainResult):
     assert found.replayed[0] == found.replayed[1] > 0
 
 
+def test_a_run_whose_every_seed_diverged_is_looked_at_and_mended(tmp_path):
+    # the best step is some 500 times shorter: a tenth of the rate diverges too. The script ends with an error at step 5
+    lost = tw.train("diabetes", Recipe(optimizer="sgd", lr=5.0, epochs=10), seeds=2, out=tmp_path / "run")
+    assert lost.model_seed is None
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert lost.diagnosis is not None
+    assert lost.diagnosis.findings[0].cause == "lr_too_high"
+    assert "steps of seed 0. To prove what mends it: thalweg doctor" in str(lost).replace("\n", " ")
+    first = doctor(tmp_path / "run", seconds=20).diagnosis.findings[0]
+    assert first.cause == "lr_too_high"
+    assert first.proof is not None
+    assert first.proof.steps >= 100
+    assert first.proof.changed < 0.2 * first.proof.unchanged
+
+
 def test_a_long_loop_is_looked_at_when_asked_only(tmp_path):
     found = tw.train("wine", LOOP.changed(epochs=1_000), seeds=1, out=tmp_path / "long")
     assert found.diagnosis is None
