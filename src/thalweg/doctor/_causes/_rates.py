@@ -104,7 +104,7 @@ def _lr_too_high(view: View) -> Finding | None:
 
 
 def _lowered(factor: float) -> tuple[float, float]:
-    """Returns factors on the rate to try, where one batch alone speaks for some factor: a tenth and a hundredth, or less.
+    """Returns factors on the rate to try, where one batch alone speaks for some factor: 0.1 and 0.01, or less.
 
     Example:
         >>> _lowered(1 / 8), _lowered(1 / 512)

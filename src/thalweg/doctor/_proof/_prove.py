@@ -43,7 +43,8 @@ def prove(view: View, findings: Sequence[Finding], *, seeds: int, seconds: float
 
     Seeds differ in where the kept batches begin. What an unchanged fork reaches is measured once for all remedies.
     Forks make as many steps as were recorded; more where the loop was cut short, by an error or as it diverged. Where
-    there is no time for that, there are fewer of them, and then they are shorter. The next finding is tried where none before it was proven, while there is time.
+    there is no time for that, there are fewer of them, and then they are shorter. The next finding is tried where none
+    before it was proven, while there is time.
 
     Args:
         view: Of a recording that can be replayed.
