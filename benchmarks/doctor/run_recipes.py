@@ -95,8 +95,8 @@ def task_of(data: str) -> Any:
         about = {"n_informative": 8, "n_classes": 3, "flip_y": 0.05, "random_state": 0}
         return load_task(datasets.make_classification(1000, 20, **about))
     if data == "flavanoids":
-        wine = datasets.load_wine(as_frame=True)
-        return load_task(wine.frame.drop(columns="target"), target="flavanoids")
+        columns, _ = datasets.load_wine(return_X_y=True, as_frame=True)
+        return load_task(columns, target="flavanoids")
     return load_task(data)
 
 
