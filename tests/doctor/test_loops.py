@@ -293,12 +293,14 @@ def test_a_rate_that_is_low_and_has_come_far_is_left_in_peace():
     y = (x[:, 0] + x[:, 1] > 0).long()
     model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    with watch(model, optimizer) as run:
-        for epoch in range(12):
-            for rows in torch.randperm(300, generator=torch.Generator().manual_seed(epoch)).split(32):
-                optimizer.zero_grad()
-                F.cross_entropy(model(x[rows]), y[rows]).backward()
-                optimizer.step()
+    parts = [rows for _ in range(12) for rows in torch.randperm(300).split(32)]
+    run = train(
+        lambda m, x, y: F.cross_entropy(m(x), y),
+        model,
+        optimizer,
+        batch=lambda step: (x[parts[step]], y[parts[step]]),
+        steps=len(parts),
+    )
     view = run.view()
     faster = view.early(Change(rate=10.0))
     assert faster is not None
@@ -314,12 +316,14 @@ def test_a_low_rate_is_none_where_what_is_left_of_the_loss_is_noise():
     model = nn.Linear(3, 1)
     nn.init.zeros_(model.weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    with watch(model, optimizer) as run:
-        for epoch in range(6):
-            for rows in torch.randperm(2000, generator=torch.Generator().manual_seed(epoch)).split(50):
-                optimizer.zero_grad()
-                F.mse_loss(model(x[rows]), y[rows]).backward()
-                optimizer.step()
+    parts = [rows for _ in range(6) for rows in torch.randperm(2000).split(50)]
+    run = train(
+        lambda m, x, y: F.mse_loss(m(x), y),
+        model,
+        optimizer,
+        batch=lambda step: (x[parts[step]], y[parts[step]]),
+        steps=len(parts),
+    )
     assert run.view().unlearnt() > 1 / 3
     assert not run.diagnosis().findings
 
